@@ -1,0 +1,60 @@
+"""ebm: the energies of ebmlab, how they are learned, and what is exactly known about them.
+
+    wells and valleys   Gaussian, GaussianMixture, DoubleWell, MullerBrown, Rosenbrock
+    magnets             Ising, Potts, XY, CurieWeiss; magnetisation, absolute_magnetisation
+    networks            BoltzmannMachine, Hopfield, RBM, GaussianRBM
+    your own            CompiledEnergy, TorchEnergy; E1 + E2, 0.5 * E
+    learning            fit, training; ContrastiveDivergence, PersistentCD, ExactLikelihood
+    log Z               log_z(energy, method="exact" | "ais"), log_likelihood
+    exact results       ebm.exact
+    files               energy.save(path), load(path)
+
+Everything is loaded on first use.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "Gaussian": "analytic",
+    "GaussianMixture": "analytic",
+    "DoubleWell": "analytic",
+    "MullerBrown": "analytic",
+    "Rosenbrock": "analytic",
+    "Ising": "lattice",
+    "Potts": "lattice",
+    "XY": "lattice",
+    "magnetisation": "lattice",
+    "absolute_magnetisation": "lattice",
+    "CurieWeiss": "mean_field",
+    "BoltzmannMachine": "mean_field",
+    "Hopfield": "mean_field",
+    "RBM": "rbm",
+    "GaussianRBM": "gaussian_rbm",
+    "CompiledEnergy": "own",
+    "TorchEnergy": "own",
+    "Energy": "energy",
+    "fit": "learning",
+    "training": "learning",
+    "History": "learning",
+    "ContrastiveDivergence": "objectives",
+    "PersistentCD": "objectives",
+    "ExactLikelihood": "objectives",
+    "LogZ": "log_z",
+    "log_likelihood": "log_z",
+    "load": "files",
+}
+
+__all__ = [*_HOME, "exact", "log_z"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name == "exact":
+        return import_module("ebm.exact")
+    if name in _HOME:
+        return getattr(import_module(f"ebm.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'ebm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,222 @@
+"""Magnets: Ising, Potts and XY models on periodic lattices and on any graph. Units: energies in J, k_B = 1.
+
+Sign convention: a positive coupling is ferromagnetic, E = -sum over bonds J (alignment) - sum over sites h s.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ebm.energy import Energy, check_shape, finite_array, finite_number
+from ebm.graph import Graph, lattice, sparse
+from samplers import protocols
+from samplers.compiled import Functions, functions, inline
+
+
+@inline
+def _ising_field(x, site, p):
+    """Local field sum_j J_ij x_j + h_i."""
+    indptr, indices, weights, field = p
+    total = 0.0
+    for k in range(indptr[site], indptr[site + 1]):
+        total += weights[k] * x[indices[k]]
+    return total + field[site]
+
+
+@inline
+def _ising_energy(x, p):
+    energy = 0.0
+    for i in range(x.shape[0]):
+        energy -= 0.5 * x[i] * (_ising_field(x, i, p) + p[3][i])
+    return energy
+
+
+@inline
+def _ising_change(x, site, value, p):
+    return (x[site] - value) * _ising_field(x, site, p)
+
+
+_ISING = functions(_ising_energy, None, _ising_change)
+
+
+def couplings(shape: tuple[int, ...], coupling: Any) -> Graph:
+    """Return the graph of a magnet: a periodic lattice, or what a symmetric sparse matrix says."""
+    return sparse(coupling, int(np.prod(shape))) if hasattr(coupling, "tocoo") else lattice(shape, coupling)
+
+
+class Ising(Energy):
+    """The Ising model: E(s) = -sum_bonds J s s' - sum_i h s_i with s = -1 or +1.
+
+    Args:
+        shape: sides of a periodic hypercubic lattice, each bond once (a side of 2 has double bonds).
+        coupling: J, one number, an array per bond (d, *shape), where coupling[a][s] is the bond from s forward along
+            axis a, or a symmetric scipy sparse matrix of all sites: E = -s J s / 2.
+        field: h, one number or an array of the shape.
+
+    Raises:
+        ValueError: a shape is wrong, a matrix is not symmetric, a number is not finite.
+
+    Example:
+        >>> Ising((4, 4))(np.ones((1, 4, 4)))
+        array([-32.])
+    """
+
+    domain = "spin"
+
+    def __init__(self, shape: Any, coupling: Any = 1.0, field: Any = 0.0) -> None:
+        self.shape = check_shape(shape)
+        self.coupling, self.graph = coupling, couplings(self.shape, coupling)
+        self.neighbours = self.graph.indptr, self.graph.indices
+        self.field = finite_number(field, "field") if np.ndim(field) == 0 else finite_array(field, "field", self.shape)
+        self._field = np.broadcast_to(np.asarray(self.field), self.shape).ravel().copy()
+
+    @property
+    def compiled(self) -> Functions:
+        """The numba functions of this energy."""
+        return _ISING._replace(params=(*self.graph, self._field))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return shape, coupling and field."""
+        return {"shape": self.shape, "coupling": self.coupling, "field": self.field}
+
+
+@inline
+def _potts_energy(x, p):
+    indptr, indices, weights = p
+    energy = 0.0
+    for i in range(x.shape[0]):
+        for k in range(indptr[i], indptr[i + 1]):
+            if x[indices[k]] == x[i]:
+                energy -= 0.5 * weights[k]
+    return energy
+
+
+@inline
+def _potts_change(x, site, value, p):
+    indptr, indices, weights = p
+    change = 0.0
+    for k in range(indptr[site], indptr[site + 1]):
+        neighbour = x[indices[k]]
+        if neighbour == x[site]:
+            change += weights[k]
+        if neighbour == value:
+            change -= weights[k]
+    return change
+
+
+_POTTS = functions(_potts_energy, None, _potts_change)
+
+
+class Potts(Energy):
+    """The q-state Potts model: E(s) = -sum_bonds J delta(s, s') with s = 0 .. q - 1.
+
+    Args:
+        shape: sides of a periodic hypercubic lattice.
+        n_states: q, at least 2.
+        coupling: J, as for `Ising`.
+
+    Example:
+        >>> Potts((4, 4), 3)(np.zeros((1, 4, 4)))
+        array([-32.])
+    """
+
+    domain = "states"
+
+    def __init__(self, shape: Any, n_states: int, coupling: Any = 1.0) -> None:
+        protocols.check_positive(n_states, "n_states", integer=True)
+        if not 2 <= n_states <= 32767:
+            raise ValueError(f"n_states must lie between 2 and 32767, got {n_states}")
+        self.shape, self.n_states = check_shape(shape), int(n_states)
+        self.coupling, self.graph = coupling, couplings(self.shape, coupling)
+        self.neighbours = self.graph.indptr, self.graph.indices
+
+    @property
+    def compiled(self) -> Functions:
+        """The numba functions of this energy."""
+        return _POTTS._replace(params=tuple(self.graph))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return shape, number of states and coupling."""
+        return {"shape": self.shape, "n_states": self.n_states, "coupling": self.coupling}
+
+
+@inline
+def _xy_energy(x, p):
+    indptr, indices, weights = p
+    energy = 0.0
+    for i in range(x.shape[0]):
+        for k in range(indptr[i], indptr[i + 1]):
+            energy -= 0.5 * weights[k] * math.cos(x[i] - x[indices[k]])
+    return energy
+
+
+@inline
+def _xy_gradient(x, weight, p, out):
+    indptr, indices, weights = p
+    for i in range(x.shape[0]):
+        for k in range(indptr[i], indptr[i + 1]):
+            out[i] += weight * weights[k] * math.sin(x[i] - x[indices[k]])
+
+
+@inline
+def _xy_change(x, site, value, p):
+    indptr, indices, weights = p
+    change = 0.0
+    for k in range(indptr[site], indptr[site + 1]):
+        neighbour = x[indices[k]]
+        change += weights[k] * (math.cos(x[site] - neighbour) - math.cos(value - neighbour))
+    return change
+
+
+_XY = functions(_xy_energy, _xy_gradient, _xy_change)
+
+
+class XY(Energy):
+    """The XY model of planar rotors: E(theta) = -sum_bonds J cos(theta - theta'), angles in (-pi, pi].
+
+    Args:
+        shape: sides of a periodic hypercubic lattice.
+        coupling: J, as for `Ising`.
+
+    Example:
+        >>> XY((4, 4))(np.zeros((1, 4, 4)))
+        array([-32.])
+    """
+
+    domain = "angle"
+
+    def __init__(self, shape: Any, coupling: Any = 1.0) -> None:
+        self.shape = check_shape(shape)
+        self.coupling, self.graph = coupling, couplings(self.shape, coupling)
+        self.neighbours = self.graph.indptr, self.graph.indices
+
+    @property
+    def compiled(self) -> Functions:
+        """The numba functions of this energy."""
+        return _XY._replace(params=tuple(self.graph))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return shape and coupling."""
+        return {"shape": self.shape, "coupling": self.coupling}
+
+
+def magnetisation(x: np.ndarray) -> np.ndarray:
+    """Return the magnetisation per spin, (n,), of spin configurations x (n, *shape).
+
+    Example:
+        >>> magnetisation(np.array([[1, 1, -1, 1]], dtype=np.int8))
+        array([0.5])
+    """
+    flat = np.ascontiguousarray(x).reshape(len(x), -1)
+    return flat.sum(1, dtype=np.int64) / flat.shape[1]
+
+
+def absolute_magnetisation(x: np.ndarray) -> np.ndarray:
+    """Return |m|, the absolute magnetisation per spin, (n,), of spin configurations x (n, *shape).
+
+    Example:
+        >>> absolute_magnetisation(-np.ones((1, 4), dtype=np.int8))
+        array([1.])
+    """
+    return np.abs(magnetisation(x))

@@ -1,0 +1,152 @@
+"""Energies in which every site sees every other: Curie-Weiss, the Boltzmann machine and the Hopfield network."""
+
+from typing import Any
+
+import numpy as np
+
+from ebm.energy import Energy, finite_array, finite_number
+from samplers import protocols
+from samplers.compiled import Functions, functions, inline
+
+
+@inline
+def _curie_weiss_energy(x, p):
+    m = 0.0
+    for i in range(x.shape[0]):
+        m += x[i]
+    return -m * m / (2.0 * x.shape[0]) - p[0] * m
+
+
+@inline
+def _curie_weiss_change(x, site, value, p):
+    m = 0.0
+    for i in range(x.shape[0]):
+        m += x[i]
+    step = float(value) - x[site]
+    return -step * ((2.0 * m + step) / (2.0 * x.shape[0]) + p[0])
+
+
+_CURIE_WEISS = functions(_curie_weiss_energy, None, _curie_weiss_change)
+
+
+class CurieWeiss(Energy):
+    """The mean-field magnet: E(s) = -M^2 / (2 N) - h M with M = sum_i s_i. Critical at beta = 1.
+
+    Args:
+        n: number of spins.
+        field: h.
+
+    Example:
+        >>> CurieWeiss(10)(np.ones((1, 10)))
+        array([-5.])
+    """
+
+    domain = "spin"
+
+    def __init__(self, n: int, field: float = 0.0) -> None:
+        protocols.check_positive(n, "n", integer=True)
+        self.shape, self.field = (int(n),), finite_number(field, "field")
+
+    @property
+    def compiled(self) -> Functions:
+        """The numba functions of this energy."""
+        return _CURIE_WEISS._replace(params=(self.field,))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the number of spins and the field."""
+        return {"n": self.shape[0], "field": self.field}
+
+
+@inline
+def _pair_energy(x, p):
+    couplings, bias = p
+    energy = 0.0
+    for i in range(x.shape[0]):
+        row = 0.0
+        for j in range(x.shape[0]):
+            row += couplings[i, j] * x[j]
+        energy -= x[i] * (0.5 * row + bias[i])
+    return energy
+
+
+@inline
+def _pair_change(x, site, value, p):
+    couplings, bias = p
+    row = 0.0
+    for j in range(x.shape[0]):
+        row += couplings[site, j] * x[j]
+    return (float(x[site]) - value) * (row + bias[site])
+
+
+_PAIR = functions(_pair_energy, None, _pair_change)
+
+
+class BoltzmannMachine(Energy):
+    """The fully visible Boltzmann machine (Ackley, Hinton, Sejnowski 1985): E(x) = -b.x - x W x / 2.
+
+    Args:
+        W: couplings (n, n), symmetric with zero diagonal.
+        b: biases (n,); default zero.
+        domain: "binary" (0, 1) or "spin" (-1, +1).
+
+    Example:
+        >>> BoltzmannMachine([[0.0, 2.0], [2.0, 0.0]], [1.0, 0.0])(np.array([[1, 1]]))
+        array([-3.])
+    """
+
+    def __init__(self, W: Any, b: Any = None, domain: str = "binary") -> None:
+        if domain not in ("binary", "spin"):
+            raise ValueError(f'domain must be "binary" or "spin", got {domain!r}')
+        self.domain = domain  # type: ignore[misc]
+        self.W = finite_array(W, "W", (None, None))
+        n = len(self.W)
+        if self.W.shape != (n, n) or not np.allclose(self.W, self.W.T, rtol=1e-12, atol=1e-14):
+            raise ValueError(f"W must be square and symmetric, got shape {self.W.shape} or unequal halves")
+        if np.diag(self.W).any():
+            raise ValueError(f"W must have a zero diagonal, got {np.diag(self.W)[np.diag(self.W) != 0][0]} on it")
+        self.b = finite_array(np.zeros(n) if b is None else b, "b", (n,))
+        self.shape = (n,)
+
+    @property
+    def compiled(self) -> Functions:
+        """The numba functions of this energy."""
+        return _PAIR._replace(params=(self.W, self.b))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return couplings, biases and domain."""
+        return {"W": self.W, "b": self.b, "domain": self.domain}
+
+
+class Hopfield(Energy):
+    """The Hopfield network (1982): E(s) = -s W s / 2 with Hebb's W = sum of outer products of the patterns / n, W_ii = 0.
+
+    Retrieves patterns up to a load of about 0.138 n of them (Amit, Gutfreund, Sompolinsky 1985).
+
+    Args:
+        patterns: (number, n) of -1 and +1.
+
+    Example:
+        >>> Hopfield([[1, -1, 1, -1]])(np.array([[1, -1, 1, -1]]))
+        array([-1.5])
+    """
+
+    domain = "spin"
+
+    def __init__(self, patterns: Any) -> None:
+        self.patterns = finite_array(patterns, "patterns", (None, None))
+        if self.patterns.size == 0 or not (np.abs(self.patterns) == 1).all():
+            raise ValueError("patterns must hold -1 and +1 only, and at least one pattern")
+        n = self.patterns.shape[1]
+        self.W = self.patterns.T @ self.patterns / n
+        np.fill_diagonal(self.W, 0.0)
+        self._b = np.zeros(n)
+        self.shape = (n,)
+
+    @property
+    def compiled(self) -> Functions:
+        """The numba functions of this energy."""
+        return _PAIR._replace(params=(self.W, self._b))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the patterns."""
+        return {"patterns": self.patterns}

@@ -1,0 +1,53 @@
+"""samplers: the engine of ebmlab. Sample any energy, keep the chains, trust or distrust them.
+
+    energy      anything with shape, domain and a call E(x)            samplers.protocols, samplers.check
+    samplers    Metropolis, Gibbs, Langevin, UnderdampedLangevin, MALA, HMC
+    run         sample(energy, sampler, ...) -> Chains                 Chains.save, load, Chains.to_arviz
+    diagnose    summary(chains), integrated_autocorrelation_time, estimate, plots
+"""
+
+from samplers.autocorrelation import AutocorrelationTime, effective_sample_size, integrated_autocorrelation_time
+from samplers.chains import Chains, load
+from samplers.check import check
+from samplers.estimate import Estimate, estimate
+from samplers.gibbs import Gibbs
+from samplers.hmc import HMC
+from samplers.langevin import Langevin, UnderdampedLangevin
+from samplers.mala import MALA
+from samplers.metropolis import Metropolis
+from samplers.plots import plot_autocorrelation, plot_energy, plot_overview, plot_rank, plot_trace
+from samplers.run import SamplingError, sample
+from samplers.sampler import Kernel, Sampler, get_threads, set_threads
+from samplers.store import StoreError
+from samplers.summary import Summary, summary
+
+__all__ = [
+    "HMC",
+    "MALA",
+    "AutocorrelationTime",
+    "Chains",
+    "Estimate",
+    "Gibbs",
+    "Kernel",
+    "Langevin",
+    "Metropolis",
+    "Sampler",
+    "SamplingError",
+    "StoreError",
+    "Summary",
+    "UnderdampedLangevin",
+    "check",
+    "effective_sample_size",
+    "estimate",
+    "get_threads",
+    "integrated_autocorrelation_time",
+    "load",
+    "plot_autocorrelation",
+    "plot_energy",
+    "plot_overview",
+    "plot_rank",
+    "plot_trace",
+    "sample",
+    "set_threads",
+    "summary",
+]

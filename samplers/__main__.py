@@ -1,0 +1,101 @@
+"""`python -m samplers FILE`: the story of a chain file, its summary, and with --plot a picture."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from samplers.chains import Chains, load
+from samplers.store import StoreError
+from samplers.summary import summary
+
+FIRST = ("energy", "sampler", "seed", "warmup", "thin")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: the words after the command, by default those of the shell.
+    Returns:
+        The exit code: 0, or 1 if the file cannot be read or the picture not be made (2, by argparse, for bad words).
+
+    >>> main(["no_such_file.h5"])
+    1
+    """
+    parser = argparse.ArgumentParser(prog="python -m samplers", description="Tell and judge a file of chains.")
+    parser.add_argument("file", type=Path, metavar="FILE", help="an HDF5 file that sample(store=...) wrote")
+    parser.add_argument(
+        "--plot", nargs="?", type=Path, const=Path(), metavar="OUT.png", help="draw it (default: FILE with .png)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        chains = load(options.file)
+        print(story(chains))
+        print()
+        print(summary(chains))
+        if options.plot is not None:
+            picture = options.file.with_suffix(".png") if options.plot == Path() else options.plot
+            draw(chains, picture)
+            print(f"\npicture: {picture}")
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (StoreError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def story(chains: Chains) -> str:
+    """Tell how chains were made: energy, sampler, temperature, seed, versions, and whether it is still open.
+
+    Args:
+        chains: chains loaded from a file.
+    Returns:
+        Lines "name  value".
+    """
+    count, draws = chains.shape
+    journal = Path(f"{chains.path}.journal")
+    known = {name: chains.attributes[name] for name in FIRST if name in chains.attributes}
+    rest = {name: value for name, value in chains.attributes.items() if name not in known}
+    lines = {
+        "file": chains.path,
+        "state": "open: being written now, or cut short; resume=True goes on" if journal.exists() else "closed",
+        "chains": f"{count:,} of {draws:,} draws",
+        "x": "not kept" if chains.x is None else f"{chains.domain}, shape {tuple(chains.x.shape[2:])}",
+        "beta": f"{chains.beta:g}",
+        **known,
+        **{name: value for name, value in rest.items() if name not in ("chains", "inverse_temperature")},
+        "versions": ", ".join(_versions(chains.path)),
+    }
+    width = max(map(len, lines))
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in lines.items())
+
+
+def _versions(path: Path | None) -> list[str]:
+    """The versions of the libraries that wrote a file, such as "numpy 2.4.0"."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        attributes = {name: value for name, value in file.attrs.items() if name.endswith("_version")}
+    texts = {name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()}
+    return [f"{name.removesuffix('_version')} {text}" for name, text in sorted(texts.items())]
+
+
+def draw(chains: Chains, picture: Path) -> None:
+    """Write the overview of chains to a picture file; its name says the format.
+
+    Args:
+        chains: the chains.
+        picture: the path to write.
+    Raises:
+        OSError: if it cannot be written.
+        ValueError: for a format that matplotlib does not know, or a variable with values that are not finite.
+    """
+    from samplers.plots import plot_overview
+
+    plot_overview(chains).savefig(picture, dpi=150)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

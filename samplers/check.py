@@ -1,0 +1,107 @@
+"""`check(energy)`: does an energy keep its promises? To be run once on every energy of one's own."""
+
+from typing import Any
+
+import numpy as np
+
+from samplers import protocols
+from samplers.compiled import Driver, call_change, tag
+from samplers.initial import initial
+
+TOLERANCE = 1e-4  # of finite differences in float64, relative to the size of the gradient
+
+
+def check(energy: Any, x: np.ndarray | None = None, beta: float = 0.7) -> None:
+    """Raise an error that says what is wrong with an energy; return silently if nothing is.
+
+    Tests its shape and domain, that energies are finite and one a configuration, that a batch gives what single
+    configurations give, that the gradient is the derivative of the energy, that the compiled tier agrees with the
+    array tier, and that the change on a local move is the difference of energies.
+
+    Args:
+        energy: anything to be sampled.
+        x: configurations (n, *shape) at which to test; default: a few random ones.
+        beta: inverse temperature of the tests of the reduced energy.
+
+    Raises:
+        TypeError, ValueError: naming the member at fault, what it gave and what was needed.
+
+    Example:
+        >>> import ebm
+        >>> check(ebm.MullerBrown())
+    """
+    protocols.check_space(energy)
+    flat = initial(energy, 5, 0) if x is None else protocols.check_configurations(x, energy).reshape(len(x), -1)
+    name = protocols.name_of(energy)
+    betas = np.full(len(flat), float(beta))
+    if protocols.has_energy(energy):
+        _check_values(energy, flat, betas, name)
+    if energy.domain in protocols.CONTINUOUS and protocols.has_gradient(energy):
+        _check_gradient(energy, flat, betas, name)
+    if protocols.is_compiled(energy):
+        _check_change(energy, flat, betas, name)
+
+
+def _check_values(energy: Any, flat: np.ndarray, betas: np.ndarray, name: str) -> None:
+    u = protocols.reduced(energy, flat, betas)
+    if not np.isfinite(u).all():
+        raise ValueError(f"{name} must be finite, got a reduced energy of {u[~np.isfinite(u)][0]}")
+    single = np.concatenate([protocols.reduced(energy, flat[i : i + 1], betas[:1]) for i in range(len(flat))])
+    if not np.allclose(u, single, rtol=1e-5, atol=1e-7):
+        i = int(np.argmax(np.abs(u - single)))
+        raise ValueError(
+            f"{name} must give each configuration its own energy: in a batch {u[i]:.8g}, alone {single[i]:.8g}"
+        )
+
+
+def _check_gradient(energy: Any, flat: np.ndarray, betas: np.ndarray, name: str) -> None:
+    gradient = protocols.reduced_gradient(energy, flat, betas)
+    if not np.isfinite(gradient).all():
+        raise ValueError(f"{name}.grad must be finite, got {gradient[~np.isfinite(gradient)][0]}")
+    if not protocols.has_energy(energy):
+        return
+    rng = np.random.default_rng(0)
+    direction = rng.standard_normal((6, *flat.shape))  # six random directions see every coordinate
+    step = 1e-5 * np.maximum(1.0, np.abs(flat).max())
+    for v in direction:
+        forward = protocols.reduced(energy, flat + step * v, betas)
+        backward = protocols.reduced(energy, flat - step * v, betas)
+        numeric, analytic = (forward - backward) / (2 * step), (gradient * v).sum(1)
+        scale = np.abs(gradient * v).sum(1) + np.abs(forward) * 1e-6 + 1e-6
+        worst = int(np.argmax(np.abs(numeric - analytic) / scale))
+        if abs(numeric[worst] - analytic[worst]) > TOLERANCE * scale[worst] + _single_precision(energy, step):
+            raise ValueError(
+                f"{name}.grad must be the derivative of its energy: along a random direction it gives "
+                f"{analytic[worst]:.8g}, finite differences give {numeric[worst]:.8g}"
+            )
+
+
+def _single_precision(energy: Any, step: float) -> float:
+    """What a difference over `step` loses when a network computes in float32."""
+    return 0.0 if protocols.is_compiled(energy) else 1e-6 / step
+
+
+@Driver
+def _changes(tag, p, x, beta, sites, values, out):
+    for k in range(x.shape[0]):
+        out[k] = call_change(tag, x[k], sites[k], values[k], beta, p)
+
+
+def _check_change(energy: Any, flat: np.ndarray, betas: np.ndarray, name: str) -> None:
+    functions, rng = energy.compiled, np.random.default_rng(1)
+    sites = rng.integers(0, flat.shape[1], len(flat))
+    values = initial(energy, len(flat), 1)[np.arange(len(flat)), sites]
+    moved = flat.copy()
+    moved[np.arange(len(flat)), sites] = values
+    need = protocols.reduced(energy, moved, betas) - protocols.reduced(energy, flat, betas)
+    got, before = np.empty(len(flat)), flat.copy()
+    _changes(tag(functions), functions.params, flat, float(betas[0]), sites, values, got)
+    if not np.array_equal(before, flat):
+        raise ValueError(f"the change (delta) of {name} must leave x as it was, but altered it")
+    scale = np.abs(protocols.reduced(energy, flat, betas)) + 1.0
+    worst = int(np.argmax(np.abs(got - need) / scale))
+    if abs(got[worst] - need[worst]) > 1e-8 * scale[worst]:
+        raise ValueError(
+            f"the change (delta) of {name} must be the difference of its energies: for x[{sites[worst]}] -> "
+            f"{values[worst]} it gives {got[worst]:.8g}, the energies differ by {need[worst]:.8g} (times beta)"
+        )

@@ -1,0 +1,287 @@
+"""The compiled tier: an energy's numba functions inside a sampler's compiled loop.
+
+A sampler's loop is compiled once for every pair (energy, sampler) and kept in numba's disk cache, so that a fresh
+process starts at once. Numba cannot cache a loop that receives functions as arguments. Instead the loop receives an
+opaque `Tag` whose numba type is named after a fingerprint of the functions' code, and finds the functions at compile
+time through that name: an edited function has another fingerprint, so the cache can never serve a stale loop.
+
+Conventions. Inside compiled code a configuration `x` is one-dimensional (C order), and every function takes the
+energy's parameters `p`, a tuple of arrays and numbers:
+
+    reduced(x, beta, p) -> u                       the reduced energy, p(x) = exp(-u) / Z
+    gradient(x, beta, weight, p, out, work)        out += weight * du/dx; `work` is scratch of the size of x
+    change(x, site, value, beta, p) -> du          the change of u when x[site] becomes `value`; x is left as it was
+"""
+
+import hashlib
+import types as python_types
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit, types
+from numba.core.dispatcher import Dispatcher
+from numba.extending import NativeValue, models, overload, register_model, typeof_impl, unbox
+
+# "reassoc" would break the rounding tricks of polynomials and "nnan" would hide a NaN, so neither is on.
+FLOATING_POINT = {"contract", "arcp", "nsz"}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FLOATING_POINT}
+
+
+def inline(function: Callable) -> Dispatcher:
+    """Compile a scalar function that is copied into every compiled loop that calls it."""
+    return njit(forceinline=True, **OPTIONS)(function)
+
+
+class Functions(NamedTuple):
+    """An energy's compiled functions and parameters, in the conventions of this module; what is absent is None."""
+
+    reduced: Dispatcher
+    gradient: Dispatcher | None
+    change: Dispatcher
+    params: tuple
+
+
+def functions(
+    energy: Dispatcher, gradient: Dispatcher | None = None, change: Dispatcher | None = None
+) -> Functions:
+    """Make `Functions` of an energy without hidden variables, u = beta E, from E and what it knows of its derivatives.
+
+    `energy(x, p) -> E`; `gradient(x, weight, p, out)` adds weight * dE/dx to out; `change(x, site, value, p) -> dE`.
+    The parameters are left empty: an energy fills them in with `_replace(params=...)`.
+    """
+
+    @inline
+    def reduced(x, beta, p):
+        return beta * energy(x, p)
+
+    reduced_gradient = None
+    if gradient is not None:
+
+        @inline
+        def reduced_gradient(x, beta, weight, p, out, work):
+            gradient(x, weight * beta, p, out)
+
+    if change is None:
+        return Functions(reduced, reduced_gradient, difference(reduced), ())
+
+    @inline
+    def reduced_change(x, site, value, beta, p):
+        return beta * change(x, site, value, p)
+
+    return Functions(reduced, reduced_gradient, reduced_change, ())
+
+
+def difference(reduced: Dispatcher) -> Dispatcher:
+    """Make `change` from two evaluations of the whole energy, for energies that know no shorter way."""
+
+    @inline
+    def change(x, site, value, beta, p):
+        old = x[site]
+        before = reduced(x, beta, p)
+        x[site] = value
+        after = reduced(x, beta, p)
+        x[site] = old
+        return after - before
+
+    return change
+
+
+# --- fingerprints -----------------------------------------------------------------------------------------------------
+
+_TRUSTED = ("numpy", "math", "numba", "builtins")  # named, not followed: their code changes only with their version
+
+
+def fingerprint(value: Any) -> str | None:
+    """Hash a function's bytecode with every constant, global and captured value it reaches; None if one is opaque."""
+    digest = hashlib.sha256()
+    return digest.hexdigest() if _hash(value, digest, set()) else None
+
+
+def _hash(value: Any, digest: Any, seen: set[int]) -> bool:
+    if isinstance(value, Dispatcher):
+        options = {k: sorted(v) if isinstance(v, set) else v for k, v in value.targetoptions.items()}
+        digest.update(repr(sorted(options.items(), key=str)).encode())
+        value = value.py_func
+    if isinstance(value, python_types.FunctionType):
+        return _hash_function(value, digest, seen)
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | np.generic):
+        digest.update(f"{type(value).__name__}:{value!r}".encode())
+        return True
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        digest.update(f"{value.dtype.str}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
+        return True
+    if isinstance(value, tuple | list):
+        digest.update(f"({len(value)}".encode())
+        return all(_hash(item, digest, seen) for item in value)
+    name = getattr(value, "__module__", None) or getattr(value, "__name__", None) or type(value).__module__
+    if str(name).split(".")[0] in _TRUSTED:
+        digest.update(f"{name}.{getattr(value, '__name__', value)}".encode())
+        return True
+    return False
+
+
+def _hash_function(function: python_types.FunctionType, digest: Any, seen: set[int]) -> bool:
+    if (function.__module__ or "").split(".")[0] in _TRUSTED:
+        digest.update(function.__qualname__.encode())
+        return True
+    if id(function) in seen:  # recursion: this function's code is already in the digest
+        return True
+    seen.add(id(function))
+    captured = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    return (
+        _hash_code(function.__code__, function.__globals__, digest, seen)
+        and all(_hash(item, digest, seen) for item in captured)
+        and _hash(function.__defaults__, digest, seen)
+    )
+
+
+def _hash_code(code: python_types.CodeType, scope: dict, digest: Any, seen: set[int]) -> bool:
+    digest.update(code.co_code + repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
+    for constant in code.co_consts:
+        if isinstance(constant, python_types.CodeType):
+            if not _hash_code(constant, scope, digest, seen):
+                return False
+        elif not _hash(constant, digest, seen):
+            return False
+    return all(_hash(scope[name], digest, seen) for name in code.co_names if name in scope)
+
+
+def _engine_fingerprint() -> str:
+    """Hash the sources of this package: an edit of a sampler or of the random streams must reach every cached loop."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+_ENGINE = _engine_fingerprint()
+
+
+# --- tags and drivers -------------------------------------------------------------------------------------------------
+
+
+class TagType(types.Type):
+    """The numba type of one (energy, sampler) pair: an opaque value with a telling name."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(name=f"Tag({key})")
+        self.tag = key
+
+    @property
+    def key(self) -> str:
+        """Identity of the type for numba."""
+        return self.tag
+
+
+register_model(TagType)(models.OpaqueModel)
+
+
+class Tag:
+    """A value without content whose numba type leads the compiler to the functions of an energy and a sampler."""
+
+    def __init__(self, numba_type: TagType, cacheable: bool) -> None:
+        self.numba_type = numba_type
+        self.cacheable = cacheable
+
+
+@typeof_impl.register(Tag)
+def _typeof_tag(value, context):
+    return value.numba_type
+
+
+@unbox(TagType)
+def _unbox_tag(numba_type, value, context):
+    return NativeValue(context.context.get_dummy_value())
+
+
+_FUNCTIONS: dict[str, tuple] = {}  # tag key -> (reduced, gradient, change, sweep)
+_TAGS: dict[tuple, Tag] = {}
+
+
+def tag(energy: Functions, sweep: Dispatcher | None = None) -> Tag:
+    """Return the tag of an energy's functions together with a sampler's `sweep`."""
+    members = (energy.reduced, energy.gradient, energy.change, sweep)
+    if members not in _TAGS:
+        prints = [fingerprint(member) for member in members]
+        cacheable = None not in prints
+        code = "".join(str(p) for p in prints) + _ENGINE if cacheable else uuid.uuid4().hex
+        key = hashlib.sha256(code.encode()).hexdigest()[:24]
+        _FUNCTIONS[key] = members
+        _TAGS[members] = Tag(TagType(key), cacheable)
+    return _TAGS[members]
+
+
+def call_reduced(tag, x, beta, p):
+    """Inside compiled code: the reduced energy of the tagged energy."""
+    raise NotImplementedError("call_reduced exists only inside compiled code")
+
+
+def call_gradient(tag, x, beta, weight, p, out, work):
+    """Inside compiled code: add weight * du/dx of the tagged energy to `out`."""
+    raise NotImplementedError("call_gradient exists only inside compiled code")
+
+
+def call_change(tag, x, site, value, beta, p):
+    """Inside compiled code: the change of the tagged energy's u when x[site] becomes `value`."""
+    raise NotImplementedError("call_change exists only inside compiled code")
+
+
+def call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
+    """Inside compiled code: one sweep of the tagged sampler."""
+    raise NotImplementedError("call_sweep exists only inside compiled code")
+
+
+@overload(call_reduced, jit_options={"forceinline": True})
+def _call_reduced(tag, x, beta, p):
+    function = _FUNCTIONS[tag.tag][0]
+    return lambda tag, x, beta, p: function(x, beta, p)
+
+
+@overload(call_gradient, jit_options={"forceinline": True})
+def _call_gradient(tag, x, beta, weight, p, out, work):
+    function = _FUNCTIONS[tag.tag][1]
+    return lambda tag, x, beta, weight, p, out, work: function(x, beta, weight, p, out, work)
+
+
+@overload(call_change, jit_options={"forceinline": True})
+def _call_change(tag, x, site, value, beta, p):
+    function = _FUNCTIONS[tag.tag][2]
+    return lambda tag, x, site, value, beta, p: function(x, site, value, beta, p)
+
+
+@overload(call_sweep, jit_options={"forceinline": True})
+def _call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
+    function = _FUNCTIONS[tag.tag][3]
+    return lambda tag, p, state, settings, scratch, chain, adapting, stream: function(
+        tag, p, state, settings, scratch, chain, adapting, stream
+    )
+
+
+class Driver:
+    """A compiled loop whose first argument is a tag: cached on disk where the energy's code is known for certain."""
+
+    def __init__(self, function: Callable) -> None:
+        self.__doc__ = function.__doc__
+        self._cached = njit(cache=True, **OPTIONS)(function)
+        self._uncached = njit(**OPTIONS)(function)
+
+    def __call__(self, tag: Tag, *arguments: Any) -> Any:
+        return (self._cached if tag.cacheable else self._uncached)(tag, *arguments)
+
+
+@Driver
+def reduced_batch(tag, p, x, beta, out):
+    """Set out[i] to the reduced energy of row x[i] at inverse temperature beta[i]."""
+    for i in range(x.shape[0]):
+        out[i] = call_reduced(tag, x[i], beta[i], p)
+
+
+@Driver
+def gradient_batch(tag, p, x, beta, out, work):
+    """Set out[i] to the gradient of the reduced energy at row x[i] and inverse temperature beta[i]."""
+    for i in range(x.shape[0]):
+        out[i] = 0.0
+        call_gradient(tag, x[i], beta[i], 1.0, p, out[i], work)

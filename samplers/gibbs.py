@@ -1,0 +1,146 @@
+"""Gibbs sampling (Geman and Geman 1984): each site, or each layer, is drawn anew given all the others."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from samplers import protocols, random
+from samplers.colouring import scan_order
+from samplers.compiled import OPTIONS, call_change, inline
+from samplers.metropolis import in_dtype
+from samplers.sampler import Kernel, Sampler, State
+
+
+@inline
+def _choose(changes, r):
+    """Return k with probability proportional to exp(-changes[k]), from one uniform r; -1 if a change is NaN."""
+    lowest = changes[0]
+    for k in range(1, changes.shape[0]):
+        lowest = min(lowest, changes[k])
+    total = 0.0
+    for k in range(changes.shape[0]):
+        total += math.exp(lowest - changes[k])
+    if not total == total:
+        return -1
+    left = r * total
+    for k in range(changes.shape[0]):
+        left -= math.exp(lowest - changes[k])
+        if left < 0.0:
+            return k
+    # Rounding left nothing over: the most probable value.
+    return int(np.argmin(changes))
+
+
+@inline
+def _gibbs_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
+    x, beta = state
+    values, order = settings
+    row, b = x[chain], beta[chain]
+    q = values.shape[0]
+    changes = np.empty(q)
+    for k in range(order.shape[0]):
+        site = order[k]
+        r, stream = random.uniform(stream)
+        if q == 2:
+            other = in_dtype(row, site, values[0] + values[1] - row[site])
+            probability = 1.0 / (1.0 + math.exp(call_change(tag, row, site, other, b, p)))
+            if r < probability:
+                row[site] = other
+            elif not probability == probability:
+                return np.nan, stream
+        else:
+            for v in range(q):
+                changes[v] = 0.0 if values[v] == row[site] else call_change(tag, row, site, values[v], b, p)
+            chosen = _choose(changes, r)
+            if chosen < 0:
+                return np.nan, stream
+            row[site] = values[chosen]
+    return 1.0, stream
+
+
+@njit(cache=True, **OPTIONS)
+def _choose_chains(x, site, u, values, streams, acceptance):
+    """Draw x[:, site] among `values`, given the reduced energies u (chains, values)."""
+    for c in range(x.shape[0]):
+        stream = random.load(streams, c)
+        r, stream = random.uniform(stream)
+        random.save(streams, c, stream)
+        if values.shape[0] == 2:  # the compiled tier asks whether to leave the present value: so does this one
+            now = 0 if x[c, site] == values[0] else 1
+            probability = 1.0 / (1.0 + math.exp(u[c, 1 - now] - u[c, now]))
+            chosen = 1 - now if r < probability else now
+            if not probability == probability:
+                chosen = -1
+        else:
+            chosen = _choose(u[c], r)
+        if chosen < 0:
+            acceptance[c] = np.nan
+        else:
+            x[c, site] = values[chosen]
+
+
+@dataclass(frozen=True)
+class Gibbs(Sampler):
+    """Gibbs sampling of a discrete energy by its sites (heat bath), or of a layered one, such as an RBM, by its layers.
+
+    P(x_i = a | rest) = exp(-u(x with x_i = a)) / sum_b exp(-u(x with x_i = b)). Sites are visited colour by colour
+    where the energy gives its graph, else one after another; every new value is accepted.
+
+    Example:
+        >>> import ebm, samplers
+        >>> model = ebm.Potts((8, 8), 3)
+        >>> samplers.sample(model, samplers.Gibbs(), draws=50, seed=1, progress=False).x.dtype
+        dtype('uint8')
+    """
+
+    kernel = Kernel(_gibbs_sweep, ("x", "beta"))
+
+    def check(self, energy: Any) -> None:
+        """Raise unless the energy is discrete or layered."""
+        if energy.domain not in protocols.DISCRETE and not isinstance(energy, protocols.Layered):
+            raise TypeError(
+                f"Gibbs needs a discrete energy (spin, binary or states) or one with layers (`block_gibbs`), "
+                f"got {protocols.name_of(energy)} (domain {energy.domain!r})"
+            )
+
+    def settings(self, energy: Any, warmup: int) -> tuple:
+        """Return the values a site can take and the order of the sites; nothing for layers."""
+        if isinstance(energy, protocols.Layered):
+            return ()
+        return protocols.values(energy), scan_order(energy)
+
+    def advance(
+        self,
+        energy: Any,
+        state: State,
+        settings: tuple,
+        draws: int,
+        thin: int,
+        out: np.ndarray | None = None,
+        first: int = -1,
+    ) -> np.ndarray:
+        """Run draws * thin sweeps in place, layer by layer where the energy has layers."""
+        if not isinstance(energy, protocols.Layered):
+            return super().advance(energy, state, settings, draws, thin, out, first)
+        for draw in range(draws):
+            energy.block_gibbs(state["x"], state["beta"], state["stream"], thin)
+            if out is not None:
+                out[:, draw] = state["x"]
+        return np.ones((len(state["x"]), draws))
+
+    def sweep_array(self, energy: Any, state: State, settings: tuple, adapting: int) -> np.ndarray:
+        """Sweep all chains once: a batched energy for every value of every site."""
+        x, beta = state["x"], state["beta"]
+        values, order = settings
+        acceptance = np.ones(len(x))
+        u = np.empty((len(x), len(values)))
+        for site in order:
+            y = x.copy()
+            for k, value in enumerate(values):
+                y[:, site] = value
+                u[:, k] = protocols.reduced(energy, y, beta)
+            _choose_chains(x, site, u, values, state["stream"], acceptance)
+        return acceptance

@@ -1,0 +1,56 @@
+"""The story of a run: what made it, in words and numbers that are stored with it and compared before it is resumed."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from samplers import protocols
+from samplers.initial import initial
+
+PROBES = 3
+
+
+def fingerprint_energy(energy: Any) -> str:
+    """Hash an energy: its class, space and parameters, and its values (or gradients) at a few fixed configurations.
+
+    The probes tell energies apart that say nothing of their parameters, such as a network or a bare function.
+    """
+    digest = hashlib.sha256(repr((protocols.name_of(energy), tuple(energy.shape), energy.domain)).encode())
+    for name, value in getattr(energy, "parameters", dict)().items():
+        array = np.ascontiguousarray(value.toarray() if hasattr(value, "toarray") else value)
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())
+    probes = initial(energy, PROBES, 0)
+    beta = np.ones(PROBES)
+    value = (protocols.reduced if protocols.has_energy(energy) else protocols.reduced_gradient)(energy, probes, beta)
+    digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def describe(
+    energy: Any, sampler: Any, init: np.ndarray | None, observables: list[str], chains: int, warmup: int, thin: int,
+    beta: float, seed: int, keep_x: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """Return all that decides a run's bits, except its length: numbers, strings and lists, ready for a file."""
+    return {
+        "energy": repr(energy),
+        "energy_fingerprint": fingerprint_energy(energy),
+        "sampler": repr(sampler),
+        "inverse_temperature": beta,
+        "seed": seed,
+        "chains": chains,
+        "warmup": warmup,
+        "thin": thin,
+        "init": "default" if init is None else hashlib.sha256(init.tobytes()).hexdigest()[:16],
+        "observables": observables,
+        "keep_x": keep_x,
+    }
+
+
+def differences(stored: dict[str, Any], now: dict[str, Any], ignore: tuple[str, ...]) -> list[tuple[str, Any, Any]]:
+    """Return (name, stored value, present value) of every setting in which two stories differ."""
+    return [
+        (name, stored.get(name), value)
+        for name, value in now.items()
+        if name not in ignore and stored.get(name) != value
+    ]

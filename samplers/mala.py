@@ -1,0 +1,173 @@
+"""The Metropolis-adjusted Langevin algorithm: Langevin proposals, accepted so that the target is exact."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from samplers import adaptation, protocols, random
+from samplers.compiled import OPTIONS, call_gradient, call_reduced, inline
+from samplers.langevin import check_continuous, wrap_angle
+from samplers.sampler import Kernel, Sampler, State
+
+
+@inline
+def _propose(x, gradient, drift, y, stream):
+    """y = x - drift du/dx + sqrt(2 drift) xi, with drift = step / beta; returns whether y is finite."""
+    noise = math.sqrt(2.0 * drift)
+    total = 0.0
+    for i in range(x.shape[0]):
+        xi, stream = random.normal(stream)
+        y[i] = x[i] - drift * gradient[i] + noise * xi
+        total += y[i]
+    return np.isfinite(total), stream
+
+
+@inline
+def _log_ratio(x, y, u_x, u_y, gradient_x, gradient_y, drift):
+    """log of p(y) q(x|y) / (p(x) q(y|x)); angles are wrapped only afterwards, so that y - x is the step taken."""
+    forward = 0.0
+    backward = 0.0
+    for i in range(x.shape[0]):
+        a = y[i] - x[i] + drift * gradient_x[i]
+        b = x[i] - y[i] + drift * gradient_y[i]
+        forward += a * a
+        backward += b * b
+    return u_x - u_y + (forward - backward) / (4.0 * drift)
+
+
+@inline
+def accept_probability(log_ratio):
+    """min(1, exp(log_ratio)); a NaN stays a NaN."""
+    if log_ratio >= 0.0:
+        return 1.0
+    return math.exp(log_ratio)
+
+
+@inline
+def _finish(x, y, u, u_y, gradient, gradient_y, step_size, averaging, chain, finite, drift, control, adapting, stream):
+    """Accept or reject y; adapt the step. A proposal that is not finite is a rejection, a NaN energy a failure."""
+    target, warmup, wrap = control
+    probability = 0.0
+    if finite:
+        probability = accept_probability(
+            _log_ratio(x[chain], y, u[chain], u_y, gradient[chain], gradient_y, drift)
+        )
+    r, stream = random.uniform(stream)
+    if r < probability:
+        for i in range(y.shape[0]):
+            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]
+            gradient[chain, i] = gradient_y[i]
+        u[chain] = u_y
+    if adapting >= 0 and target > 0.0 and probability == probability:
+        adaptation.dual_average(step_size, averaging, chain, probability, target)
+        if adapting == warmup - 1:
+            adaptation.finish_dual_averaging(step_size, averaging, chain)
+    return probability, stream
+
+
+@inline
+def _mala_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
+    x, beta, u, gradient, step_size, averaging = state
+    y, gradient_y = scratch[0], scratch[1]
+    drift = step_size[chain] / beta[chain]
+    finite, stream = _propose(x[chain], gradient[chain], drift, y, stream)
+    u_y = 0.0
+    if finite:
+        u_y = call_reduced(tag, y, beta[chain], p)
+        gradient_y[:] = 0.0
+        call_gradient(tag, y, beta[chain], 1.0, p, gradient_y, scratch[2])
+    return _finish(
+        x, y, u, u_y, gradient, gradient_y, step_size, averaging, chain, finite, drift, settings, adapting, stream
+    )
+
+
+@njit(cache=True, **OPTIONS)
+def _propose_chains(x, gradient, step_size, beta, streams, y, finite):
+    for c in range(x.shape[0]):
+        stream = random.load(streams, c)
+        finite[c], stream = _propose(x[c], gradient[c], step_size[c] / beta[c], y[c], stream)
+        random.save(streams, c, stream)
+
+
+@njit(cache=True, **OPTIONS)
+def _finish_chains(
+    x, y, u, u_y, gradient, gradient_y, step_size, averaging, finite, beta, control, adapting, streams, acceptance
+):
+    for c in range(x.shape[0]):
+        stream = random.load(streams, c)
+        drift = step_size[c] / beta[c]
+        acceptance[c], stream = _finish(
+            x, y[c], u, u_y[c], gradient, gradient_y[c],
+            step_size, averaging, c, finite[c], drift, control, adapting, stream,
+        )  # fmt: skip
+        random.save(streams, c, stream)
+
+
+def check_adaptive(step_size: float, target_acceptance: float | None) -> None:
+    """Raise unless the step size is positive and the target acceptance, if any, lies between 0 and 1."""
+    protocols.check_positive(step_size, "step_size")
+    if target_acceptance is not None and not 0.0 < target_acceptance < 1.0:
+        raise ValueError(f"target_acceptance must lie between 0 and 1, or be None, got {target_acceptance!r}")
+
+
+def start_adaptive(step_size: float, state: State) -> None:
+    """Give every chain the step size to begin with and the state of its dual averaging."""
+    state["step_size"] = np.full(len(state["x"]), float(step_size))
+    state["averaging"] = adaptation.start_dual_averaging(state["step_size"])
+
+
+@dataclass(frozen=True)
+class MALA(Sampler):
+    """Metropolis-adjusted Langevin algorithm (Roberts and Tweedie 1996): exact at any step size.
+
+    Proposes y = x - step grad E + sqrt(2 step / beta) xi and accepts with min(1, p(y) q(x|y) / p(x) q(y|x)). The step
+    size of each chain adapts in warm-up by dual averaging (Hoffman and Gelman 2014), then stays fixed.
+
+    Args:
+        step_size: the step to begin with, in units of x^2 / E, positive.
+        target_acceptance: aimed at in warm-up; 0.574 is optimal in high dimension (Roberts and Rosenthal 1998).
+            None keeps the step size as it is.
+
+    Example:
+        >>> import ebm, samplers
+        >>> samplers.sample(ebm.DoubleWell(), samplers.MALA(), draws=50, seed=1, progress=False).x.shape
+        (4, 50, 1)
+    """
+
+    step_size: float = 0.1
+    target_acceptance: float | None = 0.574
+    kernel = Kernel(_mala_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging"), scratch_rows=3)
+
+    def __post_init__(self) -> None:
+        check_adaptive(self.step_size, self.target_acceptance)
+
+    def check(self, energy: Any) -> None:
+        """Raise unless the energy is continuous, with a gradient and an energy."""
+        check_continuous("MALA", energy)
+
+    def start(self, energy: Any, state: State) -> None:
+        """Keep the reduced energy and its gradient at the start, and the adaptation of each chain."""
+        state["u"] = protocols.reduced(energy, state["x"], state["beta"])
+        state["gradient"] = protocols.reduced_gradient(energy, state["x"], state["beta"])
+        start_adaptive(self.step_size, state)
+
+    def settings(self, energy: Any, warmup: int) -> tuple:
+        """Return target acceptance (0: do not adapt), length of the warm-up and whether to wrap angles."""
+        return float(self.target_acceptance or 0.0), warmup, energy.domain == "angle"
+
+    def sweep_array(self, energy: Any, state: State, settings: tuple, adapting: int) -> np.ndarray:
+        """Sweep all chains once: one batched energy and gradient."""
+        x, beta = state["x"], state["beta"]
+        y, finite, acceptance = np.empty_like(x), np.empty(len(x), np.bool_), np.empty(len(x))
+        _propose_chains(x, state["gradient"], state["step_size"], beta, state["stream"], y, finite)
+        safe = np.where(finite[:, None], y, x)
+        u_y = protocols.reduced(energy, safe, beta)
+        gradient_y = protocols.reduced_gradient(energy, safe, beta)
+        _finish_chains(
+            x, y, state["u"], u_y, state["gradient"], gradient_y,
+            state["step_size"], state["averaging"], finite, beta, settings, adapting, state["stream"], acceptance,
+        )  # fmt: skip
+        return acceptance

@@ -1,0 +1,306 @@
+"""The Metropolis algorithm (Metropolis et al. 1953): propose, accept with min(1, exp(-du)).
+
+Moves: one site after another ("single"), swaps of two sites ("exchange", conserves the magnetisation or the particle
+number), or all coordinates at once ("gaussian"). Each chain sees sites in a fixed order, colour by colour on a graph,
+so each sweep proposes once a site. Where beta times every change of energy is nearly zero almost all proposals are
+accepted and a sweep only flips everything there and back: use Gibbs for such high temperatures.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from samplers import adaptation, protocols, random
+from samplers.colouring import scan_order
+from samplers.compiled import OPTIONS, call_change, call_reduced, inline
+from samplers.langevin import wrap_angle
+from samplers.mala import accept_probability, check_adaptive, start_adaptive
+from samplers.sampler import Kernel, Sampler, State
+
+MOVES = ("single", "exchange", "gaussian")
+SPIN, BINARY, STATES, ANGLE, REAL = range(5)
+_KIND = {"spin": SPIN, "binary": BINARY, "states": STATES, "angle": ANGLE, "real": REAL}
+
+
+@inline
+def _single_proposal(old, kind, q, width, stream):
+    """Propose another value of one site: the flip, a uniform other state, or a normal step of the given width."""
+    if kind == SPIN:
+        return -1.0 * old, stream
+    if kind == BINARY:
+        return 1.0 - old, stream
+    if kind == STATES:
+        shift, stream = random.below(q - 1, stream)
+        return float((old + 1 + shift) % q), stream
+    xi, stream = random.normal(stream)
+    new = old + width * xi
+    return (wrap_angle(new) if kind == ANGLE else new), stream
+
+
+@inline
+def in_dtype(x, site, value):
+    """Return the value as a number of x's own dtype, so that an energy may use it as an index."""
+    old = x[site]
+    x[site] = value
+    value = x[site]
+    x[site] = old
+    return value
+
+
+@inline
+def _adapt(step_size, averaging, chain, acceptance, target, warmup, adapting):
+    """Let the step of a chain follow its acceptance during warm-up."""
+    if adapting >= 0 and target > 0.0 and acceptance == acceptance:
+        adaptation.dual_average(step_size, averaging, chain, acceptance, target)
+        if adapting == warmup - 1:
+            adaptation.finish_dual_averaging(step_size, averaging, chain)
+
+
+@inline
+def _single_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
+    x, beta, step_size, averaging = state
+    kind, q, order, target, warmup = settings
+    row, b = x[chain], beta[chain]
+    accepted = 0.0
+    for k in range(order.shape[0]):
+        site = order[k]
+        new, stream = _single_proposal(row[site], kind, q, step_size[chain], stream)
+        value = in_dtype(row, site, new)
+        probability = accept_probability(-call_change(tag, row, site, value, b, p))
+        r, stream = random.uniform(stream)
+        if r < probability:
+            row[site] = value
+            accepted += 1.0
+        elif not probability == probability:
+            accepted = np.nan
+    accepted /= order.shape[0]
+    _adapt(step_size, averaging, chain, accepted, target, warmup, adapting)
+    return accepted, stream
+
+
+@inline
+def _exchange_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
+    x, beta, step_size, averaging = state
+    row, b = x[chain], beta[chain]
+    sites = row.shape[0]
+    accepted = 0.0
+    for _ in range(sites):
+        i, stream = random.below(sites, stream)
+        j, stream = random.below(sites - 1, stream)
+        j += j >= i  # a uniform pair of different sites
+        r, stream = random.uniform(stream)
+        a, c = row[i], row[j]
+        if a == c:
+            continue
+        first = call_change(tag, row, i, c, b, p)
+        row[i] = c
+        probability = accept_probability(-(first + call_change(tag, row, j, a, b, p)))
+        if r < probability:
+            row[j] = a
+            accepted += 1.0
+        else:
+            row[i] = a
+            if not probability == probability:
+                accepted = np.nan
+    return accepted / sites, stream
+
+
+@inline
+def _gaussian_propose(x, width, y, stream):
+    total = 0.0
+    for i in range(x.shape[0]):
+        xi, stream = random.normal(stream)
+        y[i] = x[i] + width * xi
+        total += y[i]
+    return np.isfinite(total), stream
+
+
+@inline
+def _gaussian_finish(x, y, u, u_y, step_size, averaging, chain, finite, settings, adapting, stream):
+    target, warmup, wrap = settings
+    probability = accept_probability(u[chain] - u_y) if finite else 0.0
+    r, stream = random.uniform(stream)
+    if r < probability:
+        for i in range(y.shape[0]):
+            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]
+        u[chain] = u_y
+    _adapt(step_size, averaging, chain, probability, target, warmup, adapting)
+    return probability, stream
+
+
+@inline
+def _gaussian_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
+    x, beta, u, step_size, averaging = state
+    y = scratch[0]
+    finite, stream = _gaussian_propose(x[chain], step_size[chain], y, stream)
+    u_y = call_reduced(tag, y, beta[chain], p) if finite else 0.0
+    return _gaussian_finish(x, y, u, u_y, step_size, averaging, chain, finite, settings, adapting, stream)
+
+
+@njit(cache=True, **OPTIONS)
+def _single_propose_chains(x, site, kind, q, step_size, streams, y):
+    for c in range(x.shape[0]):
+        stream = random.load(streams, c)
+        new, stream = _single_proposal(x[c, site], kind, q, step_size[c], stream)
+        y[c, site] = new
+        random.save(streams, c, stream)
+
+
+@njit(cache=True, **OPTIONS)
+def _exchange_propose_chains(x, y, streams):
+    sites = x.shape[1]
+    for c in range(x.shape[0]):
+        stream = random.load(streams, c)
+        i, stream = random.below(sites, stream)
+        j, stream = random.below(sites - 1, stream)
+        j += j >= i
+        y[c, i], y[c, j] = x[c, j], x[c, i]
+        random.save(streams, c, stream)
+
+
+@njit(cache=True, **OPTIONS)
+def _accept_chains(x, y, u, u_y, streams, accepted):
+    for c in range(x.shape[0]):
+        stream = random.load(streams, c)
+        probability = accept_probability(u[c] - u_y[c])
+        r, stream = random.uniform(stream)
+        random.save(streams, c, stream)
+        moved = False
+        for i in range(x.shape[1]):
+            moved |= x[c, i] != y[c, i]
+        if not probability == probability:
+            accepted[c] = np.nan
+        elif r < probability and moved:
+            accepted[c] += 1.0
+            u[c] = u_y[c]
+            x[c] = y[c]
+        else:
+            y[c] = x[c]
+
+
+@njit(cache=True, **OPTIONS)
+def _gaussian_propose_chains(x, step_size, y, finite, streams):
+    for c in range(x.shape[0]):
+        stream = random.load(streams, c)
+        finite[c], stream = _gaussian_propose(x[c], step_size[c], y[c], stream)
+        random.save(streams, c, stream)
+
+
+@njit(cache=True, **OPTIONS)
+def _gaussian_finish_chains(x, y, u, u_y, step_size, averaging, finite, settings, adapting, streams, acceptance):
+    for c in range(x.shape[0]):
+        stream = random.load(streams, c)
+        acceptance[c], stream = _gaussian_finish(
+            x, y[c], u, u_y[c], step_size, averaging, c, finite[c], settings, adapting, stream
+        )
+        random.save(streams, c, stream)
+
+
+@njit(cache=True, **OPTIONS)
+def _adapt_chains(step_size, averaging, acceptance, target, warmup, adapting):
+    for c in range(step_size.shape[0]):
+        _adapt(step_size, averaging, c, acceptance[c], target, warmup, adapting)
+
+
+_KERNELS = {
+    "single": Kernel(_single_sweep, ("x", "beta", "step_size", "averaging")),
+    "exchange": Kernel(_exchange_sweep, ("x", "beta", "step_size", "averaging")),
+    "gaussian": Kernel(_gaussian_sweep, ("x", "beta", "u", "step_size", "averaging"), scratch_rows=1),
+}
+
+
+@dataclass(frozen=True)
+class Metropolis(Sampler):
+    """Metropolis sampling of any energy: the change is accepted with min(1, exp(-beta (E(y) - E(x)))).
+
+    Args:
+        move: "single" visits every site once a sweep: a spin or bit flips, a state becomes another one, a real number
+            or an angle makes a normal step. "exchange" swaps the values of two random sites, as many times a sweep as
+            there are sites. "gaussian" moves all real coordinates or angles at once.
+        step_size: width of the normal steps to begin with, in units of x, positive; discrete moves have none.
+        target_acceptance: acceptance that each chain's step size aims at in warm-up. Default 0.44 for "single" and
+            for one coordinate, 0.234 otherwise (Roberts, Gelman and Gilks 1997); 0 keeps the step size as it is.
+
+    Example:
+        >>> import ebm, samplers
+        >>> model = ebm.Ising((8, 8))
+        >>> samplers.sample(model, samplers.Metropolis(), draws=50, beta=0.3, seed=1, progress=False).x.dtype
+        dtype('int8')
+    """
+
+    move: str = "single"
+    step_size: float = 0.5
+    target_acceptance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.move not in MOVES:
+            raise ValueError(f"move must be one of {', '.join(MOVES)}, got {self.move!r}")
+        check_adaptive(self.step_size, self.target_acceptance or None)
+
+    @property
+    def kernel(self) -> Kernel:  # type: ignore[override]
+        """The compiled sweep of this move."""
+        return _KERNELS[self.move]
+
+    def check(self, energy: Any) -> None:
+        """Raise unless the move fits the energy's domain."""
+        fits = {
+            "single": protocols.DOMAINS,
+            "exchange": protocols.DISCRETE,
+            "gaussian": protocols.CONTINUOUS,
+        }[self.move]
+        if energy.domain not in fits:
+            raise TypeError(
+                f'Metropolis(move="{self.move}") needs an energy on a domain among {", ".join(fits)}, '
+                f"got {protocols.name_of(energy)} (domain {energy.domain!r})"
+            )
+        if self.move == "exchange" and int(np.prod(energy.shape)) < 2:
+            raise TypeError(f'Metropolis(move="exchange") needs at least 2 sites, got shape {energy.shape}')
+        if energy.domain == "states" and protocols.n_states(energy) < 2:
+            raise TypeError(f"Metropolis needs at least 2 states a site, got {protocols.n_states(energy)}")
+
+    def start(self, energy: Any, state: State) -> None:
+        """Keep the step size of each chain and, where whole configurations are compared, its reduced energy."""
+        start_adaptive(self.step_size, state)
+        if self.move == "gaussian" or not protocols.is_compiled(energy):
+            state["u"] = protocols.reduced(energy, state["x"], state["beta"])
+
+    def settings(self, energy: Any, warmup: int) -> tuple:
+        """Return what the compiled sweep of this move needs."""
+        target = self.target_acceptance
+        if target is None:
+            target = 0.44 if self.move == "single" or int(np.prod(energy.shape)) == 1 else 0.234
+        if self.move == "gaussian":
+            return float(target), warmup, energy.domain == "angle"
+        if energy.domain in protocols.DISCRETE:
+            target = 0.0
+        q = protocols.n_states(energy) if energy.domain in protocols.DISCRETE else 0
+        return _KIND[energy.domain], q, scan_order(energy), float(target), warmup
+
+    def sweep_array(self, energy: Any, state: State, settings: tuple, adapting: int) -> np.ndarray:
+        """Sweep all chains once, a batched energy a proposal."""
+        x, beta, u, streams = state["x"], state["beta"], state["u"], state["stream"]
+        step_size, averaging = state["step_size"], state["averaging"]
+        acceptance = np.zeros(len(x))
+        if self.move == "gaussian":
+            y, finite = np.empty_like(x), np.empty(len(x), np.bool_)
+            _gaussian_propose_chains(x, step_size, y, finite, streams)
+            u_y = protocols.reduced(energy, np.where(finite[:, None], y, x), beta)
+            _gaussian_finish_chains(
+                x, y, u, u_y, step_size, averaging, finite, settings, adapting, streams, acceptance
+            )
+            return acceptance
+        kind, q, order, target, warmup = settings
+        y = x.copy()
+        for site in order:
+            if self.move == "single":
+                _single_propose_chains(x, site, kind, q, step_size, streams, y)
+            else:
+                _exchange_propose_chains(x, y, streams)
+            _accept_chains(x, y, u, protocols.reduced(energy, y, beta), streams, acceptance)
+        acceptance /= x.shape[1]
+        _adapt_chains(step_size, averaging, acceptance, target, warmup, adapting)
+        return acceptance

@@ -1,0 +1,191 @@
+"""What a thing must have to be sampled: small structural protocols, and the checks of values at the door.
+
+Any object with these members is an energy; nothing needs to be inherited. `p(x) = exp(-u(x, beta)) / Z(beta)` with the
+reduced energy u, which is `beta * energy(x)` unless the object says otherwise by a method `reduced` (an RBM does, since
+its hidden units are summed out at beta).
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from samplers.compiled import Functions
+
+DTYPES = {"real": np.float64, "angle": np.float64, "spin": np.int8, "binary": np.int8}
+DISCRETE = ("spin", "binary", "states")
+CONTINUOUS = ("real", "angle")
+DOMAINS = (*DTYPES, "states")
+
+
+@runtime_checkable
+class Space(Protocol):
+    """A space of configurations: all that an initial state needs."""
+
+    shape: tuple[int, ...]
+    domain: str
+
+
+@runtime_checkable
+class Energy(Space, Protocol):
+    """An energy E(x): (n, *shape) -> (n,)."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray: ...
+
+
+@runtime_checkable
+class Differentiable(Space, Protocol):
+    """Something with a gradient of E: (n, *shape) -> (n, *shape). A score model has this and no energy."""
+
+    def grad(self, x: np.ndarray) -> np.ndarray: ...
+
+
+@runtime_checkable
+class Compiled(Space, Protocol):
+    """An energy that also gives numba functions, so that whole loops of a sampler can be compiled around it."""
+
+    @property
+    def compiled(self) -> Functions: ...
+
+
+@runtime_checkable
+class Layered(Space, Protocol):
+    """An energy whose sites fall into layers that are independent given each other: it can draw a layer at once."""
+
+    def block_gibbs(self, x: np.ndarray, beta: np.ndarray, streams: np.ndarray, sweeps: int) -> None:
+        """Run `sweeps` block updates in place: x (chains, sites), beta (chains,), streams (chains, 4)."""
+
+
+@runtime_checkable
+class Graph(Space, Protocol):
+    """An energy on a graph: only neighbours share a term. Rows of a CSR matrix: site i has indices[indptr[i]:...]."""
+
+    @property
+    def neighbours(self) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+def is_compiled(energy: Any) -> bool:
+    """Whether the compiled tier can take this energy."""
+    return isinstance(energy, Compiled) and energy.compiled is not None
+
+
+def has_energy(energy: Any) -> bool:
+    """Whether this is an energy and not only a score."""
+    return callable(energy) and not getattr(energy, "score_only", False)
+
+
+def has_gradient(energy: Any) -> bool:
+    """Whether a gradient can be had: a method `grad`, and for a compiled energy its compiled gradient."""
+    if is_compiled(energy):
+        return energy.compiled.gradient is not None
+    return isinstance(energy, Differentiable)
+
+
+def name_of(energy: Any) -> str:
+    """The name of an energy's class, for messages."""
+    return type(energy).__name__
+
+
+def n_states(energy: Space) -> int:
+    """The number of values a site of a discrete energy can take."""
+    return int(energy.n_states) if energy.domain == "states" else 2  # type: ignore[attr-defined]
+
+
+def values(energy: Space) -> np.ndarray:
+    """The values a site of a discrete energy can take, in its dtype."""
+    if energy.domain == "spin":
+        return np.array([-1, 1], np.int8)
+    return np.arange(n_states(energy), dtype=dtype_of(energy))
+
+
+def dtype_of(energy: Space) -> np.dtype:
+    """The dtype in which configurations of this energy are held."""
+    if energy.domain == "states":
+        return np.dtype(np.uint8 if n_states(energy) <= 256 else np.int16)
+    return np.dtype(DTYPES[energy.domain])
+
+
+def check_space(energy: Any) -> None:
+    """Raise unless the object has a shape and one of the known domains."""
+    if not isinstance(energy, Space):
+        raise TypeError(f"energy needs the attributes `shape` and `domain`, got {name_of(energy)} without them")
+    if energy.domain not in DOMAINS:
+        raise ValueError(f"energy.domain must be one of {', '.join(DOMAINS)}, got {energy.domain!r}")
+    if not all(isinstance(n, int | np.integer) and n > 0 for n in energy.shape):
+        raise ValueError(f"energy.shape must be a tuple of positive integers, got {energy.shape!r}")
+
+
+def check_configurations(x: Any, energy: Space, name: str = "x") -> np.ndarray:
+    """Return x as an array (n, *shape) in the energy's dtype, or raise an error that says what is wrong with it."""
+    array = np.asarray(x)
+    if array.ndim != len(energy.shape) + 1 or array.shape[1:] != tuple(energy.shape):
+        need = ", ".join(["n", *map(str, energy.shape)])
+        raise ValueError(f"{name} must have shape ({need}), got {array.shape}")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if energy.domain in CONTINUOUS:
+        return np.ascontiguousarray(array, dtype=np.float64)
+    if energy.domain == "spin":
+        good = (array == 1) | (array == -1)
+        need = "-1 and +1"
+    else:
+        q = n_states(energy)
+        good = (array >= 0) & (array < q) & (array == np.floor(array) if array.dtype.kind == "f" else True)
+        need = "0 and 1" if energy.domain == "binary" else f"integers from 0 to {q - 1}"
+    if not good.all():
+        raise ValueError(f"{name} must hold {need} (domain {energy.domain!r}), got {array[~good].flat[0]}")
+    return np.ascontiguousarray(array, dtype=dtype_of(energy))
+
+
+def check_positive(value: Any, name: str, *, integer: bool = False, zero: bool = False) -> None:
+    """Raise unless value is a finite number above zero (or at least zero), and an integer where one is needed."""
+    need = ("a non-negative" if zero else "a positive") + (" integer" if integer else " finite number")
+    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    good = isinstance(value, kinds) and not isinstance(value, bool) and np.isfinite(value)
+    if not good or value < 0 or (value == 0 and not zero):
+        raise ValueError(f"{name} must be {need}, got {value!r}")
+
+
+# --- the array tier: one batched call for all chains ------------------------------------------------------------------
+
+
+def reduced(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """Return u of every chain, (chains,), for flat x (chains, sites) and beta (chains,)."""
+    batch = x.reshape(len(x), *energy.shape)
+    own = getattr(energy, "reduced", None)
+    if own is None:
+        return beta * _vector(energy(batch), len(x), energy)
+    return _by_temperature(lambda rows, b: _vector(own(rows, b), len(rows), energy), batch, beta, ())
+
+
+def reduced_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """Return du/dx of every chain, flat (chains, sites)."""
+    batch = x.reshape(len(x), *energy.shape)
+    own = getattr(energy, "reduced_grad", None)
+    if own is None:
+        return beta[:, None] * _gradient(energy.grad(batch), batch.shape, energy).reshape(x.shape)
+    rows = _by_temperature(lambda rows, b: _gradient(own(rows, b), rows.shape, energy), batch, beta, energy.shape)
+    return rows.reshape(x.shape)
+
+
+def _by_temperature(function: Any, batch: np.ndarray, beta: np.ndarray, shape: tuple) -> np.ndarray:
+    """Call function(rows, beta) once for every temperature there is: `reduced` takes one beta a call."""
+    if (beta == beta[0]).all():
+        return function(batch, float(beta[0]))
+    out = np.empty((len(batch), *shape))
+    for one in np.unique(beta):
+        out[beta == one] = function(batch[beta == one], float(one))
+    return out
+
+
+def _gradient(value: Any, shape: tuple, energy: Any) -> np.ndarray:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"{name_of(energy)}.grad must return shape {shape}, got {array.shape}")
+    return array
+
+
+def _vector(value: Any, n: int, energy: Any) -> np.ndarray:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != (n,):
+        raise ValueError(f"{name_of(energy)} must return one energy a configuration, shape ({n},), got {array.shape}")
+    return array

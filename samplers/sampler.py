@@ -1,0 +1,154 @@
+"""What a sampler is: a sweep of one chain, compiled, and the same sweep of all chains for energies that are not.
+
+A new sampler is one file: a dataclass of its settings, `check` (does it fit this energy?), `start` (which arrays does it
+keep for each chain?), the compiled `sweep` of one chain, and `sweep_array`, the same for all chains of any callable.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, NamedTuple
+
+import numba
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+
+from samplers import protocols, random
+from samplers.compiled import Driver, call_sweep, tag
+
+State = dict[str, np.ndarray]  # arrays with one row a chain: always x (chains, sites), stream and beta
+
+
+@Driver
+def run(tag, p, state, settings, x, streams, draws, thin, first, scratch_rows, out, acceptance):
+    """Run draws * thin sweeps of every chain; `first` is the number of the first warm-up sweep, or -1."""
+    scratch = np.empty((scratch_rows, x.shape[1]))
+    for chain in range(x.shape[0]):
+        stream = random.load(streams, chain)
+        for draw in range(draws):
+            total = 0.0
+            for sweep in range(thin):
+                adapting = -1 if first < 0 else first + draw * thin + sweep
+                accepted, stream = call_sweep(tag, p, state, settings, scratch, chain, adapting, stream)
+                total += accepted
+            acceptance[chain, draw] = total / thin
+            if out.shape[1] > 0:
+                out[chain, draw] = x[chain]
+            if not np.isfinite(total):
+                break
+        random.save(streams, chain, stream)
+
+
+class Kernel(NamedTuple):
+    """The compiled part of a sampler.
+
+    `sweep(tag, p, state, settings, scratch, chain, adapting, stream) -> (acceptance, stream)` moves one chain: `state`
+    is the tuple of the named arrays, `scratch` has `scratch_rows` rows of the size of x, `adapting` is the number of
+    the warm-up sweep or -1. A NaN acceptance says that the chain failed.
+    """
+
+    sweep: Dispatcher
+    arrays: tuple[str, ...]
+    scratch_rows: int = 0
+
+
+class Sampler:
+    """Base of all samplers: how a block of draws is run in either tier."""
+
+    kernel: ClassVar[Kernel]
+    needs_energy: ClassVar[bool] = True
+
+    def check(self, energy: Any) -> None:
+        """Raise TypeError if this sampler does not fit the energy, saying what it needs."""
+        raise NotImplementedError
+
+    def start(self, energy: Any, state: State) -> None:
+        """Add to the state what this sampler keeps for each chain."""
+
+    def settings(self, energy: Any, warmup: int) -> tuple:
+        """Return what the kernel needs besides the state: numbers and arrays that do not change during a run."""
+        return ()
+
+    def sweep_array(self, energy: Any, state: State, settings: tuple, adapting: int) -> np.ndarray:
+        """Sweep all chains once through the energy's own methods; return the acceptance of each chain."""
+        raise NotImplementedError
+
+    def advance(
+        self,
+        energy: Any,
+        state: State,
+        settings: tuple,
+        draws: int,
+        thin: int,
+        out: np.ndarray | None = None,
+        first: int = -1,
+    ) -> np.ndarray:
+        """Run draws * thin sweeps in place, keeping x of each draw in `out` (chains, draws, sites) if it is given.
+
+        `first` is the number of the first of these sweeps within warm-up, or -1 after it. Returns the mean acceptance
+        of each draw, (chains, draws); NaN marks a chain that failed.
+        """
+        chains, sites = state["x"].shape
+        acceptance = np.full((chains, draws), np.nan)
+        if protocols.is_compiled(energy):
+            if out is None:
+                out = np.empty((chains, 0, sites), state["x"].dtype)
+            functions = energy.compiled
+            kernel = self.kernel
+            label = tag(functions, kernel.sweep)
+
+            def part(rows: slice) -> None:
+                arrays = tuple(state[name][rows] for name in kernel.arrays)
+                chain_state = (functions.params, arrays, settings, state["x"][rows], state["stream"][rows])
+                run(label, *chain_state, draws, thin, first, kernel.scratch_rows, out[rows], acceptance[rows])
+
+            over_chains(part, chains)
+            return acceptance
+        for draw in range(draws):
+            total = np.zeros(chains)
+            for sweep in range(thin):
+                adapting = -1 if first < 0 else first + draw * thin + sweep
+                total += self.sweep_array(energy, state, settings, adapting)
+            acceptance[:, draw] = total / thin
+            if out is not None:
+                out[:, draw] = state["x"]
+            if not np.isfinite(total).all():
+                break
+        return acceptance
+
+
+_threads = int(numba.config.NUMBA_NUM_THREADS)
+_pool: tuple[int, int, ThreadPoolExecutor] | None = None  # process, threads, pool: a fork needs its own
+
+
+def set_threads(threads: int) -> None:
+    """Set how many threads run chains side by side; the results do not depend on it. Default: NUMBA_NUM_THREADS.
+
+    Example:
+        >>> set_threads(1)
+        >>> get_threads()
+        1
+    """
+    global _threads
+    protocols.check_positive(threads, "threads", integer=True)
+    _threads = int(threads)
+
+
+def get_threads() -> int:
+    """Return how many threads run chains side by side."""
+    return _threads
+
+
+def over_chains(part: Callable[[slice], None], chains: int) -> None:
+    """Call part(rows) for slices that together cover all chains, one slice a thread."""
+    global _pool
+    threads = min(_threads, chains)
+    if threads <= 1:
+        part(slice(0, chains))
+        return
+    if _pool is None or _pool[:2] != (os.getpid(), _threads):
+        _pool = (os.getpid(), _threads, ThreadPoolExecutor(_threads, thread_name_prefix="ebmlab"))
+    edges = np.linspace(0, chains, threads + 1).astype(int)
+    jobs = [_pool[2].submit(part, slice(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    for job in jobs:
+        job.result()

@@ -1,0 +1,5 @@
+"""What holds for every test: figures are drawn without a screen."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
