@@ -45,7 +45,7 @@ _HOME = {
     "load": "files",
 }
 
-__all__ = [*_HOME, "exact", "log_z"]  # noqa: PLE0604
+__all__ = [*_HOME, "exact", "log_z"]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,9 +24,11 @@ class Sum(Energy):
                 raise TypeError(f"only energies can be added, got {protocols.name_of(part)}, which has none")
         spaces = [(p.domain, tuple(p.shape), protocols.n_states(p)) for p in (first, second)]
         if spaces[0] != spaces[1]:
-            raise ValueError(f"energies to be added must share domain and shape, got {spaces[0][:2]} and {spaces[1][:2]}")
+            raise ValueError(
+                f"energies to be added must share domain and shape, got {spaces[0][:2]} and {spaces[1][:2]}"
+            )
         self.first, self.second = first, second
-        self.shape, self.domain = tuple(first.shape), first.domain  # type: ignore[misc]
+        self.shape, self.domain = tuple(first.shape), first.domain
         if self.domain == "states":
             self.n_states = protocols.n_states(first)
         graphs = [p.neighbours for p in (first, second) if isinstance(p, protocols.Graph)]
@@ -70,7 +72,7 @@ class Scaled(Energy):
         if not protocols.has_energy(energy):
             raise TypeError(f"only energies can be scaled, got {protocols.name_of(energy)}, which has none")
         self.energy, self.factor = energy, finite_number(factor, "factor")
-        self.shape, self.domain = tuple(energy.shape), energy.domain  # type: ignore[misc]
+        self.shape, self.domain = tuple(energy.shape), energy.domain
         if self.domain == "states":
             self.n_states = protocols.n_states(energy)
         if isinstance(energy, protocols.Graph):

@@ -1,4 +1,4 @@
-"""Energies of a few real coordinates that textbooks draw: wells, mixtures, valleys. All are differentiable and compiled."""
+"""Energies of a few real coordinates that textbooks draw: wells, mixtures, valleys."""
 
 import math
 from typing import Any
@@ -218,9 +218,7 @@ class DoubleWell(Energy):
         array([2., 0.])
     """
 
-    def __init__(
-        self, dimension: int = 1, barrier: float = 1.0, minimum: float = 1.0, stiffness: float = 1.0
-    ) -> None:
+    def __init__(self, dimension: int = 1, barrier: float = 1.0, minimum: float = 1.0, stiffness: float = 1.0) -> None:
         protocols.check_positive(dimension, "dimension", integer=True)
         for name, value in (("barrier", barrier), ("minimum", minimum), ("stiffness", stiffness)):
             protocols.check_positive(value, name)

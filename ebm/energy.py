@@ -1,7 +1,7 @@
 """What every built-in energy shares: checked calls through compiled code, sums, scaling, saving."""
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ class Energy:
     """
 
     shape: tuple[int, ...]
-    domain: ClassVar[str] = "real"
+    domain: str = "real"
 
     @property
     def compiled(self) -> Functions:
@@ -34,7 +34,7 @@ class Energy:
         return self.reduced(x, 1.0)
 
     def reduced(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
-        """Return the reduced energy u(x, beta), (n,): p(x) = exp(-u) / Z. beta is one number, or one a configuration."""
+        """Return the reduced energy u(x, beta), (n,): p(x) = exp(-u) / Z; beta is a number, or one a configuration."""
         x = protocols.check_configurations(x, self).reshape(len(x), -1)
         functions, out = self.compiled, np.empty(len(x))
         betas = np.broadcast_to(np.asarray(beta, np.float64), out.shape)

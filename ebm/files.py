@@ -11,7 +11,7 @@ from samplers.store import StoreError
 SCHEMA_VERSION = 1
 
 
-def _classes() -> dict[str, type]:
+def _classes() -> dict[str, Any]:
     """The energies that a file can hold, by name."""
     import ebm
 
@@ -94,7 +94,9 @@ def load(path: str | Path) -> Any:
 def _write(group: Any, energy: Any) -> None:
     name = type(energy).__name__
     if _classes().get(name) is not type(energy):
-        raise TypeError(f"{name} is made of code, which a file of numbers cannot hold: only built-in energies are saved")
+        raise TypeError(
+            f"{name} is made of code, which a file of numbers cannot hold: only built-in energies are saved"
+        )
     group.attrs["class"] = name
     for key, value in energy.parameters().items():
         if value is None:
@@ -116,8 +118,8 @@ def _write(group: Any, energy: Any) -> None:
 def _read(group: Any, path: Path) -> Any:
     from scipy.sparse import csr_array
 
-    name = str(group.attrs["class"])
-    if name not in _classes():
+    name, known = str(group.attrs["class"]), _classes()
+    if name not in known:
         raise StoreError(f"{path} holds an energy of class {name!r}, which this version does not know")
     parameters: dict[str, Any] = {}
     for key, value in group.attrs.items():
@@ -132,4 +134,4 @@ def _read(group: Any, path: Path) -> Any:
             parameters[key] = csr_array(parts, shape=tuple(item.attrs["shape"]))
         else:
             parameters[key] = _read(item, path)
-    return _classes()[name](**parameters)
+    return known[name](**parameters)

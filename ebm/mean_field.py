@@ -97,7 +97,7 @@ class BoltzmannMachine(Energy):
     def __init__(self, W: Any, b: Any = None, domain: str = "binary") -> None:
         if domain not in ("binary", "spin"):
             raise ValueError(f'domain must be "binary" or "spin", got {domain!r}')
-        self.domain = domain  # type: ignore[misc]
+        self.domain = domain
         self.W = finite_array(W, "W", (None, None))
         n = len(self.W)
         if self.W.shape != (n, n) or not np.allclose(self.W, self.W.T, rtol=1e-12, atol=1e-14):
@@ -118,7 +118,7 @@ class BoltzmannMachine(Energy):
 
 
 class Hopfield(Energy):
-    """The Hopfield network (1982): E(s) = -s W s / 2 with Hebb's W = sum of outer products of the patterns / n, W_ii = 0.
+    """The Hopfield network (1982): E(s) = -s W s / 2 with Hebb's W = sum_p p p^T / n, W_ii = 0.
 
     Retrieves patterns up to a load of about 0.138 n of them (Amit, Gutfreund, Sompolinsky 1985).
 

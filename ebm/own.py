@@ -53,7 +53,7 @@ class CompiledEnergy(Energy):
         self.shape = check_shape(shape)
         if domain not in protocols.DOMAINS:
             raise ValueError(f"domain must be one of {', '.join(protocols.DOMAINS)}, got {domain!r}")
-        self.domain = domain  # type: ignore[misc]
+        self.domain = domain
         if domain == "states":
             protocols.check_positive(n_states, "n_states", integer=True)
             self.n_states = int(n_states)  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ class TorchEnergy(Energy):
         if domain not in protocols.DTYPES:
             raise ValueError(f"domain must be one of {', '.join(protocols.DTYPES)}, got {domain!r}")
         self.module, self.device = module, device
-        self.shape, self.domain = check_shape(shape), domain  # type: ignore[misc]
+        self.shape, self.domain = check_shape(shape), domain
         parameter = next(iter(getattr(module, "parameters", lambda: [])()), None)
         self._dtype = None if parameter is None else parameter.dtype
 

@@ -1,12 +1,13 @@
 """samplers: the engine of ebmlab. Sample any energy, keep the chains, trust or distrust them.
 
-    energy      anything with shape, domain and a call E(x)            samplers.protocols, samplers.check
-    samplers    Metropolis, Gibbs, Langevin, UnderdampedLangevin, MALA, HMC
-    run         sample(energy, sampler, ...) -> Chains                 Chains.save, load, Chains.to_arviz
-    diagnose    summary(chains), integrated_autocorrelation_time, estimate, plots
+energy      anything with shape, domain and a call E(x)            samplers.protocols, samplers.check
+samplers    Metropolis, Gibbs, Langevin, UnderdampedLangevin, MALA, HMC
+run         sample(energy, sampler, ...) -> Chains                 Chains.save, load, Chains.to_arviz
+diagnose    summary(chains), integrated_autocorrelation_time, estimate, plots
 """
 
 from samplers.autocorrelation import AutocorrelationTime, effective_sample_size, integrated_autocorrelation_time
+from samplers.blocks import SamplingError
 from samplers.chains import Chains, load
 from samplers.check import check
 from samplers.estimate import Estimate, estimate
@@ -16,7 +17,7 @@ from samplers.langevin import Langevin, UnderdampedLangevin
 from samplers.mala import MALA
 from samplers.metropolis import Metropolis
 from samplers.plots import plot_autocorrelation, plot_energy, plot_overview, plot_rank, plot_trace
-from samplers.run import SamplingError, sample
+from samplers.run import sample
 from samplers.sampler import Kernel, Sampler, get_threads, set_threads
 from samplers.store import StoreError
 from samplers.summary import Summary, summary

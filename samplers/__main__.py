@@ -65,7 +65,7 @@ def story(chains: Chains) -> str:
         "x": "not kept" if chains.x is None else f"{chains.domain}, shape {tuple(chains.x.shape[2:])}",
         "beta": f"{chains.beta:g}",
         **known,
-        **{name: value for name, value in rest.items() if name not in ("chains", "inverse_temperature")},
+        **{name: value for name, value in rest.items() if name not in ("chains", "beta")},
         "versions": ", ".join(_versions(chains.path)),
     }
     width = max(map(len, lines))

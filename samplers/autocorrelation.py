@@ -120,10 +120,11 @@ def integrated_autocorrelation_time(series: ArrayLike) -> AutocorrelationTime:
 
     tau(W) = sum_{t=0}^{W-1} (rho(t) + rho(t+1)): the last lag counts half, so that for rho(t) = r^t the sum cut at W
     misses the fraction r^W of tau for either sign of r. W is the first with exp(-W/s) < s / sqrt(N W) (truncation
-    and noise balance) and W > 2 s, where s = S / ln((tau+1)/|tau-1|) and S = 1.5. Two corrections of order 1/N follow: the
-    common mean lowers every Gamma(t) by C/N, with C = tau Gamma(0); and the error, where Wolff's
-    (4W + 2 - 2 tau)/N tau^2 is kept to its next terms to hold below tau = 1 too, is
-    tau^2 (4W - 1 - 4 tau + 2 sum_{|t| <= W} rho^2) / N.
+    and noise balance) and W > 2 s, where s = S / ln((tau+1)/|tau-1|) and S = 1.5. The common mean lowers every Gamma(t)
+    by C/N, with C = tau Gamma(0): corrected. The variance of tau, in place of Wolff's (4W + 2 - 2 tau)/N tau^2, is
+    (4W - 1 - 4 tau + 2 sum_{|t| <= W} rho^2)/N tau^2
+    with the covariance of C and Gamma(0) in full, so that it holds below tau = 1 too. What bias is left is O(1/N), of
+    the order of the relative variance.
     Reference: Wolff 2004 (Monte Carlo errors with less errors); for the sign of r, Geyer 1992.
 
     Args:

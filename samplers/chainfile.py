@@ -22,7 +22,7 @@ from samplers.schema import DRAW_NUMBERS_CHUNK, GROUPS, HDF5_VERSION, Descriptio
 if TYPE_CHECKING:
     import h5py  # at run time inside the functions: it would double the time of `import samplers`
 
-RESERVE_BYTES = 4 * 1024 * 1024
+ZEROS_BYTES = 4 * 1024 * 1024
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _END_PLACE = 28  # where a superblock of version 2 or 3 says where the file ends
 _NO_FALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
@@ -112,19 +112,16 @@ def write_file(path: str, description: Description, draws: int, encoded: Encoded
 
 
 class _Space:
-    """Space of a file reserved ahead of what HDF5 writes, always with room for the indices it writes when it closes."""
+    """Space of a file reserved before HDF5 writes to it, always with room for the indices it writes when it closes."""
 
     def __init__(self, file: int, used: int, indices: int) -> None:
-        self._file, self._needed, self._reserved = file, used + indices, used
-        self.take(0)
+        self._file, self.reserved = file, used
+        self.take(indices)
 
     def take(self, size: int) -> None:
         """Make sure of `size` more bytes, or raise OSError before HDF5 learns of them."""
-        self._needed += size
-        if self._needed > self._reserved:
-            ahead = max(self._needed - self._reserved, min(RESERVE_BYTES, self._reserved))
-            reserve(self._file, self._reserved, ahead)
-            self._reserved += ahead
+        reserve(self._file, self.reserved, size)
+        self.reserved += size
 
 
 def reserve(file: int, offset: int, size: int) -> None:
@@ -134,7 +131,7 @@ def reserve(file: int, offset: int, size: int) -> None:
     except (AttributeError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_FALLOCATE:
             raise
-        zeros = bytes(min(size, RESERVE_BYTES))
+        zeros = bytes(min(size, ZEROS_BYTES))
         for start in range(offset, offset + size, len(zeros)):
             write_at(file, start, zeros[: offset + size - start])
 
@@ -157,8 +154,8 @@ def open_file(path: str) -> ChainFile:
     """
     import h5py
 
-    with explained(path, "cannot be read", "check the path, and that you may read it"), open(path, "rb") as file:
-        if file.read(len(_SIGNATURE)) != _SIGNATURE:
+    with explained(path, "cannot be read", "check the path, and that you may read it"), open(path, "rb") as begin:
+        if begin.read(len(_SIGNATURE)) != _SIGNATURE:
             raise StoreError(f"{path} is not an HDF5 file: give the path of a chain file of ebmlab")
     try:
         with h5py.File(path, "r") as source:
@@ -169,7 +166,7 @@ def open_file(path: str) -> ChainFile:
             return ChainFile(file, path, description, draws, checkpoint, tables)
     except StoreError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:  # damaged names and sizes can make HDF5 and numpy raise anything
         raise StoreError(f"{path} is truncated or damaged ({error}): restore it from a copy") from error
 
 

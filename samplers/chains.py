@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from samplers import store
+from samplers import checkpoint, store
 
 _PACKING = {"spin": "spin", "binary": "binary", "states": "gzip", "real": "raw", "angle": "raw"}
 
@@ -17,7 +17,7 @@ class Chains:
 
     Attributes:
         x: configurations (chains, draws, *shape); from disk lazy: sliceable, `np.asarray(x)` loads it; None if not kept.
-        energy: E of each draw (chains, draws); None for a score without an energy.
+        energy: E of each draw (chains, draws); None for a score without energy.
         observables: recorded observables, name -> (chains, draws).
         acceptance: mean acceptance of the sweeps of each draw (chains, draws).
         beta: inverse temperature.
@@ -102,20 +102,20 @@ def load(path: str | Path) -> Chains:
         Chains(4 chains, 50 draws, x (1,) real, beta 1)
     """
     run = store.read(path)
-    names = dict(run.variables)
-    attributes = dict(run.attributes)
-    observables = {
-        name: np.asarray(array)
-        for name, array in names.items()
-        if name not in ("x", "energy", "acceptance")
-    }
+    arrays = {name: array if name == "x" else np.asarray(array) for name, array in run.variables.items()}
+    return from_arrays(arrays, {**run.attributes, **checkpoint.told(run.checkpoint)}, Path(path))
+
+
+def from_arrays(arrays: dict[str, Any], attributes: dict[str, Any], path: Path | None = None) -> Chains:
+    """Make chains of recorded variables (chains, draws, ...) and the story of their run, which has beta and domain."""
+    recorded = {name: array for name, array in arrays.items() if name not in ("x", "energy", "acceptance")}
     return Chains(
-        x=names.get("x"),
-        energy=np.asarray(names["energy"]) if "energy" in names else None,
-        observables=observables,
-        acceptance=np.asarray(names["acceptance"]),
-        beta=float(attributes.pop("beta")),
-        domain=str(attributes.pop("domain")),
+        x=arrays.get("x"),
+        energy=arrays.get("energy"),
+        observables=recorded,
+        acceptance=arrays["acceptance"],
+        beta=float(attributes["beta"]),
+        domain=str(attributes["domain"]),
         attributes=attributes,
-        path=Path(path),
+        path=path,
     )

@@ -8,20 +8,30 @@ import numpy as np
 from samplers.sampler import State
 
 
-def pack(state: State, warmed: int) -> bytes:
-    """Return the state and the number of warm-up sweeps done as bytes."""
+def pack(state: State, warmed: int, draws: int) -> bytes:
+    """Return as bytes the state, the number of warm-up sweeps done and the number of draws the run shall have."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, warmed=np.array(warmed), **{f"state.{k}": v for k, v in state.items()})
+    arrays = {f"state.{name}": array for name, array in state.items()}
+    np.savez(buffer, allow_pickle=False, warmed=np.array(warmed), draws=np.array(draws), **arrays)
     return buffer.getvalue()
 
 
 def unpack(data: bytes) -> tuple[State, int]:
     """Return the state and the number of warm-up sweeps from the bytes of `pack`."""
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        state = {k.removeprefix("state."): arrays[k] for k in arrays.files if k != "warmed"}
+        state = {name.removeprefix("state."): arrays[name] for name in arrays.files if name.startswith("state.")}
         return state, int(arrays["warmed"])
 
 
-def adapted(state: State) -> dict[str, Any]:
+def settled(state: State) -> dict[str, Any]:
     """Return what warm-up has settled, for the story of a run: the step size of each chain."""
     return {"step_size": state["step_size"].tolist()} if "step_size" in state else {}
+
+
+def told(data: bytes) -> dict[str, Any]:
+    """Return what a checkpoint tells of its run: how many draws it shall have, and what warm-up has settled."""
+    if not data:
+        return {}
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        draws = int(arrays["draws"])
+    return {"draws_requested": draws, **settled(unpack(data)[0])}

@@ -44,9 +44,7 @@ class Functions(NamedTuple):
     params: tuple
 
 
-def functions(
-    energy: Dispatcher, gradient: Dispatcher | None = None, change: Dispatcher | None = None
-) -> Functions:
+def functions(energy: Dispatcher, gradient: Dispatcher | None = None, change: Dispatcher | None = None) -> Functions:
     """Make `Functions` of an energy without hidden variables, u = beta E, from E and what it knows of its derivatives.
 
     `energy(x, p) -> E`; `gradient(x, weight, p, out)` adds weight * dE/dx to out; `change(x, site, value, p) -> dE`.
@@ -116,6 +114,10 @@ def _hash(value: Any, digest: Any, seen: set[int]) -> bool:
     if isinstance(value, tuple | list):
         digest.update(f"({len(value)}".encode())
         return all(_hash(item, digest, seen) for item in value)
+    if isinstance(value, python_types.ModuleType) and value.__name__.split(".")[0] not in _TRUSTED:
+        source = getattr(value, "__file__", None)  # which of its functions is called is not known here: all its source
+        digest.update(Path(source).read_bytes() if source else b"")
+        return source is not None
     name = getattr(value, "__module__", None) or getattr(value, "__name__", None) or type(value).__module__
     if str(name).split(".")[0] in _TRUSTED:
         digest.update(f"{name}.{getattr(value, '__name__', value)}".encode())

@@ -39,6 +39,9 @@ class Row(NamedTuple):
         return float(np.fmin(self.ess_bulk, self.ess_tail))
 
 
+UNKNOWN = Row(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, 0)
+
+
 def diagnose(series: ArrayLike) -> Row:
     """Diagnose one variable, whatever its scale.
 
@@ -52,13 +55,13 @@ def diagnose(series: ArrayLike) -> Row:
     """
     x = np.asarray(series, dtype=np.float64)
     if not np.isfinite(x).all():
-        return Row(*[np.nan] * 8, 0)
+        return UNKNOWN
     values, offset, scale = rescaled(x)
     still = np.ptp(values, axis=1) == 0.0
     mean = offset + float(values.mean()) * scale
     sd = float(np.std(values, ddof=1)) * scale if x.size > 1 else np.nan
     if scale == 0.0 or x.shape[1] < FEWEST_DRAWS:
-        return Row(mean, sd, *[np.nan] * 6, int(still.sum()))
+        return UNKNOWN._replace(mean=mean, sd=sd, frozen_chains=int(still.sum()))
     tau = integrated_autocorrelation_time(values)
     return Row(
         mean=mean,

@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(
-    f: Variable | Callable[..., float],
+    f: Variable,
     chains: "Chains",
     *,
     of: Sequence[Variable] | None = None,
@@ -69,8 +69,9 @@ def estimate(
     """
     if method not in ("gamma", "jackknife"):
         raise ValueError(f'method must be "gamma" or "jackknife", got {method!r}')
+    function: Callable[..., float] = _identity
     if of is None:
-        series, function = [series_of(f, chains)], _identity
+        series = [series_of(f, chains)]
     else:
         if not callable(f):
             raise TypeError(f"f must be a function of {len(of)} means when `of` is given, got {type(f).__name__}")

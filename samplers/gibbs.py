@@ -121,15 +121,17 @@ class Gibbs(Sampler):
         thin: int,
         out: np.ndarray | None = None,
         first: int = -1,
+        acceptance: np.ndarray | None = None,
     ) -> np.ndarray:
         """Run draws * thin sweeps in place, layer by layer where the energy has layers."""
         if not isinstance(energy, protocols.Layered):
-            return super().advance(energy, state, settings, draws, thin, out, first)
+            return super().advance(energy, state, settings, draws, thin, out, first, acceptance)
         for draw in range(draws):
             energy.block_gibbs(state["x"], state["beta"], state["stream"], thin)
             if out is not None:
                 out[:, draw] = state["x"]
-        return np.ones((len(state["x"]), draws))
+        every = np.full((len(state["x"]), draws), float(thin))  # each new layer is accepted
+        return every if acceptance is None else np.add(acceptance, every, out=acceptance)
 
     def sweep_array(self, energy: Any, state: State, settings: tuple, adapting: int) -> np.ndarray:
         """Sweep all chains once: a batched energy for every value of every site."""

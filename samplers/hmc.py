@@ -53,7 +53,7 @@ def _kinetic(momentum, gradient, inverse_mass, kick):
 @inline
 def _finish(arrays, chain, y, u_y, gradient_y, finite, log_ratio, settings, adapting, stream):
     """Accept or reject the end of the trajectory; adapt step and mass. A trajectory that blew up is a rejection."""
-    x, beta, u, gradient, step_size, averaging, inverse_mass, moments = arrays
+    x, _, u, gradient, step_size, averaging, inverse_mass, moments = arrays
     _, target, warmup, schedule, wrap = settings
     probability = accept_probability(log_ratio) if finite else 0.0
     r, stream = random.uniform(stream)
@@ -76,7 +76,7 @@ def _finish(arrays, chain, y, u_y, gradient_y, finite, log_ratio, settings, adap
 
 @inline
 def _hmc_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    x, beta, u, gradient, step_size, averaging, inverse_mass, moments = state
+    x, beta, u, gradient, step_size, _, inverse_mass, _ = state
     steps = settings[0]
     y, momentum, gradient_y, work = scratch[0], scratch[1], scratch[2], scratch[3]
     kinetic, step, stream = _begin(x[chain], inverse_mass[chain], step_size[chain], y, momentum, stream)
@@ -147,7 +147,9 @@ class HMC(Sampler):
     step_size: float = 0.1
     steps: int = 10
     target_acceptance: float | None = 0.8
-    kernel = Kernel(_hmc_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging", "inverse_mass", "moments"), scratch_rows=4)
+    kernel = Kernel(
+        _hmc_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging", "inverse_mass", "moments"), scratch_rows=4
+    )
 
     def __post_init__(self) -> None:
         check_adaptive(self.step_size, self.target_acceptance)

@@ -36,7 +36,7 @@ def describe(
         "energy": repr(energy),
         "energy_fingerprint": fingerprint_energy(energy),
         "sampler": repr(sampler),
-        "inverse_temperature": beta,
+        "beta": beta,
         "seed": seed,
         "chains": chains,
         "warmup": warmup,

@@ -46,10 +46,13 @@ class Records(NamedTuple):
         return int(self.starts[-1] + self.counts[-1]) if len(self.starts) else 0
 
 
+NO_RECORDS = Records(*np.zeros((3, 0), np.int64), end=0, checkpoint=None)
+
+
 class _Head(NamedTuple):
     body_crc: int
     start: int
-    count: int
+    draws: int
     checkpoint_bytes: int
     body_bytes: int
 
@@ -92,7 +95,9 @@ def scan(file: int, path: str, description: Description) -> Records:
         StoreError: the journal is of another run, or a damaged record has records after it.
     """
     size = os.fstat(file).st_size
-    starts, counts, offsets = [], [], []
+    starts: list[int] = []
+    counts: list[int] = []
+    offsets: list[int] = []
     checkpoint_place = None
     position = _HEADER.size
     if size >= _HEADER.size:
@@ -105,13 +110,14 @@ def scan(file: int, path: str, description: Description) -> Records:
             break
         _check_fit(head, path, position, description, starts[-1] + counts[-1] if starts else head.start)
         starts.append(head.start)
-        counts.append(head.count)
+        counts.append(head.draws)
         offsets.append(body)
         position = body + head.body_bytes
         checkpoint_place = position - head.checkpoint_bytes, head.checkpoint_bytes
     checkpoint = read_at(file, *checkpoint_place) if checkpoint_place else None
     end = min(position, size) if size >= _HEADER.size else 0
-    return Records(*(np.array(column, np.int64) for column in (starts, counts, offsets)), end, checkpoint)
+    columns = np.array((starts, counts, offsets), np.int64)
+    return Records(columns[0], columns[1], columns[2], end, checkpoint)
 
 
 def _check_header(header: bytes, path: str, description: Description) -> None:
@@ -131,7 +137,7 @@ def _parse_head(data: bytes) -> _Head | None:
 
 def _check_fit(head: _Head, path: str, position: int, description: Description, draws: int) -> None:
     """Refuse a whole record that does not go on where the one before it ended: no kill can write it."""
-    body_bytes = head.count * description.draw_bytes + head.checkpoint_bytes
+    body_bytes = head.draws * description.draw_bytes + head.checkpoint_bytes
     if head.start != draws or head.body_bytes != body_bytes:
         raise StoreError(
             f"{path}{SUFFIX} has a record at byte {position} that starts at draw {head.start} where draw {draws} is "

@@ -150,9 +150,7 @@ def _baoab_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
 def _baoab_before_chains(x, momentum, gradient, step_size, friction, beta, wrap, streams, acceptance):
     for c in range(x.shape[0]):
         stream = random.load(streams, c)
-        finite, stream = _baoab_before(
-            x[c], momentum[c], gradient[c], step_size, friction, beta[c], wrap, stream
-        )
+        finite, stream = _baoab_before(x[c], momentum[c], gradient[c], step_size, friction, beta[c], wrap, stream)
         acceptance[c] = 1.0 if finite else np.nan
         random.save(streams, c, stream)
 

@@ -52,9 +52,7 @@ def _finish(x, y, u, u_y, gradient, gradient_y, step_size, averaging, chain, fin
     target, warmup, wrap = control
     probability = 0.0
     if finite:
-        probability = accept_probability(
-            _log_ratio(x[chain], y, u[chain], u_y, gradient[chain], gradient_y, drift)
-        )
+        probability = accept_probability(_log_ratio(x[chain], y, u[chain], u_y, gradient[chain], gradient_y, drift))
     r, stream = random.uniform(stream)
     if r < probability:
         for i in range(y.shape[0]):

@@ -6,7 +6,6 @@ so each sweep proposes once a site. Where beta times every change of energy is n
 accepted and a sweep only flips everything there and back: use Gibbs for such high temperatures.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +82,7 @@ def _single_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
 
 @inline
 def _exchange_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    x, beta, step_size, averaging = state
+    x, beta = state
     row, b = x[chain], beta[chain]
     sites = row.shape[0]
     accepted = 0.0
@@ -207,7 +206,7 @@ def _adapt_chains(step_size, averaging, acceptance, target, warmup, adapting):
 
 _KERNELS = {
     "single": Kernel(_single_sweep, ("x", "beta", "step_size", "averaging")),
-    "exchange": Kernel(_exchange_sweep, ("x", "beta", "step_size", "averaging")),
+    "exchange": Kernel(_exchange_sweep, ("x", "beta")),
     "gaussian": Kernel(_gaussian_sweep, ("x", "beta", "u", "step_size", "averaging"), scratch_rows=1),
 }
 
@@ -289,9 +288,7 @@ class Metropolis(Sampler):
             y, finite = np.empty_like(x), np.empty(len(x), np.bool_)
             _gaussian_propose_chains(x, step_size, y, finite, streams)
             u_y = protocols.reduced(energy, np.where(finite[:, None], y, x), beta)
-            _gaussian_finish_chains(
-                x, y, u, u_y, step_size, averaging, finite, settings, adapting, streams, acceptance
-            )
+            _gaussian_finish_chains(x, y, u, u_y, step_size, averaging, finite, settings, adapting, streams, acceptance)
             return acceptance
         kind, q, order, target, warmup = settings
         y = x.copy()

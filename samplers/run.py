@@ -1,29 +1,19 @@
 """`sample`: one call from an energy and a sampler to chains, in memory or streamed to a file that survives anything."""
 
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from samplers import checkpoint, protocols, random
-from samplers.chains import Chains, load, variables
+from samplers.blocks import Blocks, Memory, Observables
+from samplers.chains import Chains, from_arrays, load, variables
 from samplers.identity import describe, differences
 from samplers.initial import initial
 from samplers.interrupt import InterruptFlag
 from samplers.sampler import Sampler, State
-from samplers.store import Store, StoreError
-
-BLOCK_SECONDS = 0.3  # progress, Ctrl-C and appends to the file come at least about this often
-BLOCK_BYTES = 32 * 2**20  # configurations of one block
-
-Observables = dict[str, Callable[[np.ndarray], np.ndarray]]
-
-
-class SamplingError(ArithmeticError):
-    """A chain failed: it diverged, or the energy stopped being a number."""
+from samplers.store import Store, StoredRun, StoreError, read
 
 
 def sample(
@@ -83,190 +73,43 @@ def sample(
     entropy = random.fresh_entropy() if seed is None else int(seed)
     names = list(observables or {})
     story = describe(energy, sampler, begin, names, chains, warmup, thin, float(beta), entropy, keep_x)
-
-    file: Store | None = None
-    if store is not None:
-        path = Path(store)
-        if resume and (path.exists() or path.with_name(path.name + ".journal").exists()):
-            file = Store.open(path)
-        elif not resume and path.exists():
-            raise StoreError(f"{path} exists already: choose another name, or resume=True to go on with it")
-    try:
-        if file is not None:
-            _check_resume(file, story, draws, seed is None)
-            entropy = int(file.attributes["seed"])
-            state, warmed = checkpoint.unpack(file.checkpoint)
+    if store is not None and Path(store).exists():
+        if not resume:
+            raise StoreError(f"{store} exists already: choose another name, or resume=True to go on with it")
+        _check_resume(read(store), story, draws, seed is None)  # only looks: a refusal changes nothing on disk
+        file = Store.open(store)
+        state, warmed = checkpoint.unpack(file.checkpoint)
+        with file:
+            complete = _run(energy, sampler, state, warmed, warmup, draws, thin, observables, file, progress)
+    else:
+        state = _start(energy, sampler, begin, chains, float(beta), entropy)
+        shape = tuple(energy.shape) if keep_x else None
+        layout = variables(energy.domain, shape, state["x"].dtype, protocols.has_energy(energy), names)
+        story["domain"] = energy.domain
+        if store is None:
+            memory = Memory(chains, draws, layout)
+            complete = _run(energy, sampler, state, 0, warmup, draws, thin, observables, memory, progress)
         else:
-            state, warmed = _start(energy, sampler, begin, chains, float(beta), entropy), 0
-            if store is not None:
-                layout = variables(
-                    energy.domain, tuple(energy.shape) if keep_x else None, protocols.dtype_of(energy),
-                    protocols.has_energy(energy), names,
-                )  # fmt: skip
-                attributes = {**story, "beta": float(beta), "domain": energy.domain}
-                file = Store.create(store, chains, layout, attributes, checkpoint.pack(state, 0))
-        run = _Run(energy, sampler, state, warmed, warmup, draws, thin, observables or {}, keep_x, file)
-        with InterruptFlag() as interrupted:
-            complete = run.go(interrupted, progress)
-    finally:
-        if file is not None:
-            file.close()
+            with Store.create(store, chains, layout, story, checkpoint.pack(state, 0, draws)) as file:
+                complete = _run(energy, sampler, state, 0, warmup, draws, thin, observables, file, progress)
     if not complete:
-        _say_how_to_go_on(file)
+        _say_how_to_go_on(store)
         raise KeyboardInterrupt
     if store is not None:
         return load(store)
-    return Chains(
-        run.x, run.energies, run.observed, run.acceptance, float(beta), energy.domain,
-        {**story, **checkpoint.adapted(run.state)},
-    )  # fmt: skip
+    return from_arrays(memory.arrays, {**story, **checkpoint.settled(state)})
 
 
-class _Run:
-    """The loop over blocks: warm-up, then draws, each block recorded before the next one begins."""
-
-    def __init__(
-        self, energy: Any, sampler: Sampler, state: State, warmed: int, warmup: int, draws: int, thin: int,
-        observables: Observables, keep_x: bool, file: Store | None,
-    ) -> None:  # fmt: skip
-        self.energy, self.sampler, self.state, self.warmed = energy, sampler, state, warmed
-        self.warmup, self.draws, self.thin, self.keep_x, self.file = warmup, draws, thin, keep_x, file
-        self.functions = observables
-        self.settings = sampler.settings(energy, warmup)
-        self.chains, self.sites = state["x"].shape
-        self.done = 0 if file is None else file.draws
-        self.x = self.energies = self.acceptance = None
-        self.observed: dict[str, np.ndarray] = {}
-        if file is None:
-            shape = (self.chains, draws)
-            self.acceptance = np.empty(shape)
-            self.energies = np.empty(shape) if protocols.has_energy(energy) else None
-            self.observed = {name: np.empty(shape) for name in observables}
-            self.x = np.empty((*shape, *energy.shape), state["x"].dtype) if keep_x else None
-
-    def go(self, interrupted: InterruptFlag, progress: bool) -> bool:
-        """Run to the end; return False if Ctrl-C came first (all complete blocks are recorded)."""
-        from tqdm import tqdm
-
-        total = self.warmup - self.warmed + self.draws - self.done
-        bar = tqdm(total=total, disable=None if progress else True, unit="sweep" if self.thin == 1 else "draw")
-        most = max(1, BLOCK_BYTES // (self.chains * self.sites * self.state["x"].itemsize))
-        size = 1
-        with bar:
-            while self.warmed < self.warmup or self.done < self.draws:
-                warming = self.warmed < self.warmup
-                left = self.warmup - self.warmed if warming else self.draws - self.done
-                n = min(size, left)
-                began = time.perf_counter()
-                bar.set_description("warm-up" if warming else "draws", refresh=False)
-                finished = self._warm(n) if warming else self._draw(n, interrupted)
-                if not finished or (interrupted and not self._ended()):
-                    return False
-                seconds = max(time.perf_counter() - began, 1e-6)
-                # Blocks never change the bits of a run, only how often it shows itself.
-                size = int(min(max(1, n * BLOCK_SECONDS / seconds), 8 * size, most))
-                bar.update(n)
-        return True
-
-    def _ended(self) -> bool:
-        return self.warmed == self.warmup and self.done == self.draws
-
-    def _warm(self, n: int) -> bool:
-        acceptance = self.sampler.advance(
-            self.energy, self.state, self.settings, n, 1, out=None, first=self.warmed
-        )
-        self._check(acceptance, "warm-up sweep", self.warmed)
-        self.warmed += n
-        if self.file is not None:
-            self.file.append(self._nothing(), checkpoint.pack(self.state, self.warmed))
-        return True
-
-    def _draw(self, n: int, interrupted: InterruptFlag) -> bool:
-        out = np.empty((self.chains, n, self.sites), self.state["x"].dtype)
-        if n > 1 or self.thin == 1:
-            acceptance = self.sampler.advance(self.energy, self.state, self.settings, n, self.thin, out)
-        else:
-            acceptance = self._long_draw(interrupted)
-            if acceptance is None:
-                return False
-            out[:, 0] = self.state["x"]
-        self._check(acceptance, "draw", self.done)
-        batch = out.reshape(self.chains * n, *self.energy.shape)
-        arrays = {"acceptance": acceptance}
-        if protocols.has_energy(self.energy):
-            energies = np.asarray(self.energy(batch), np.float64).reshape(self.chains, n)
-            if not np.isfinite(energies).all():
-                chain, draw = np.argwhere(~np.isfinite(energies))[0]
-                raise SamplingError(f"the energy is {energies[chain, draw]} in chain {chain} at draw {self.done + draw}")
-            arrays["energy"] = energies
-        for name, function in self.functions.items():
-            arrays[name] = _observe(name, function, batch).reshape(self.chains, n)
-        if self.keep_x:
-            arrays["x"] = out.reshape(self.chains, n, *self.energy.shape)
-        self._record(arrays, n)
-        return True
-
-    def _long_draw(self, interrupted: InterruptFlag) -> np.ndarray | None:
-        """Run the sweeps of one draw in pieces of about a block; None if Ctrl-C came within it."""
-        total, done, piece = np.zeros((self.chains, 1)), 0, 1
-        while done < self.thin:
-            began = time.perf_counter()
-            n = min(piece, self.thin - done)
-            total += n * self.sampler.advance(self.energy, self.state, self.settings, 1, n)
-            done += n
-            seconds = max(time.perf_counter() - began, 1e-6)
-            piece = int(min(max(1, n * BLOCK_SECONDS / seconds), 8 * piece))
-            if interrupted and done < self.thin:
-                return None
-        return total / self.thin
-
-    def _record(self, arrays: dict[str, np.ndarray], n: int) -> None:
-        rows = slice(self.done, self.done + n)
-        if self.file is not None:
-            self.file.append(arrays, checkpoint.pack(self.state, self.warmed))
-        else:
-            self.acceptance[:, rows] = arrays["acceptance"]
-            if self.energies is not None:
-                self.energies[:, rows] = arrays["energy"]
-            for name, series in self.observed.items():
-                series[:, rows] = arrays[name]
-            if self.x is not None:
-                self.x[:, rows] = arrays["x"]
-        self.done += n
-
-    def _nothing(self) -> dict[str, np.ndarray]:
-        return {
-            name: np.empty((self.chains, 0, *variable.shape), variable.dtype)
-            for name, variable in self.file.variables.items()
-        }
-
-    def _check(self, acceptance: np.ndarray, what: str, first: int) -> None:
-        failed = np.argwhere(~np.isfinite(acceptance))
-        if not len(failed):
-            return
-        chain, number = failed[np.argmin(failed[:, 1])]
-        name, where = type(self.sampler).__name__, f"chain {chain}, {what} {first + number}"
-        if not np.isfinite(self.state["x"][chain]).all():
-            raise SamplingError(f"{name} diverged ({where}): x is not finite; a smaller step_size is needed")
-        raise SamplingError(
-            f"the energy or its gradient became NaN ({where}) near x = {self.state['x'][chain][:8]}: "
-            f"{protocols.name_of(self.energy)} must be a number wherever {name} can go"
-        )
+def _run(
+    energy: Any, sampler: Sampler, state: State, warmed: int, warmup: int, draws: int, thin: int,
+    observables: Observables | None, record: Store | Memory, progress: bool,
+) -> bool:  # fmt: skip
+    blocks = Blocks(energy, sampler, state, warmed, warmup, draws, thin, observables or {}, record)
+    with InterruptFlag() as interrupted:
+        return blocks.run(interrupted, progress)
 
 
-def _observe(name: str, function: Callable, batch: np.ndarray) -> np.ndarray:
-    value = np.asarray(function(batch), dtype=np.float64)
-    if value.shape != (len(batch),):
-        raise ValueError(
-            f"observables[{name!r}] must map (n, *shape) to one number a configuration, shape ({len(batch)},), "
-            f"got {value.shape}"
-        )
-    return value
-
-
-def _start(
-    energy: Any, sampler: Sampler, begin: np.ndarray | None, chains: int, beta: float, entropy: int
-) -> State:
+def _start(energy: Any, sampler: Sampler, begin: np.ndarray | None, chains: int, beta: float, entropy: int) -> State:
     x = initial(energy, chains, entropy) if begin is None else begin.reshape(chains, -1).copy()
     state = {"x": x, "beta": np.full(chains, beta), "stream": random.make_streams(entropy, chains)}
     if protocols.has_energy(energy):
@@ -316,7 +159,7 @@ def _check_init(init: Any, energy: Any, chains: int) -> np.ndarray:
     return array
 
 
-def _check_resume(file: Store, story: dict[str, Any], draws: int, any_seed: bool) -> None:
+def _check_resume(file: StoredRun, story: dict[str, Any], draws: int, any_seed: bool) -> None:
     other = differences(file.attributes, story, ignore=("seed",) if any_seed else ())
     if other:
         raise StoreError(
@@ -327,12 +170,12 @@ def _check_resume(file: Store, story: dict[str, Any], draws: int, any_seed: bool
         raise StoreError(f"{file.path} already holds {file.draws} draws a chain, more than draws={draws}")
 
 
-def _say_how_to_go_on(file: Store | None) -> None:
-    if file is None:
+def _say_how_to_go_on(store: str | Path | None) -> None:
+    if store is None:
         print("Interrupted. Nothing was stored: pass store=... to keep what was drawn.", file=sys.stderr)
     else:
         print(
-            f"Interrupted. {file.path} holds {file.draws} draws of each chain; "
+            f"Interrupted. {store} holds {read(store).draws} draws of each chain; "
             "the same call with resume=True goes on from there.",
             file=sys.stderr,
         )

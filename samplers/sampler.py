@@ -1,9 +1,10 @@
 """What a sampler is: a sweep of one chain, compiled, and the same sweep of all chains for energies that are not.
 
-A new sampler is one file: a dataclass of its settings, `check` (does it fit this energy?), `start` (which arrays does it
-keep for each chain?), the compiled `sweep` of one chain, and `sweep_array`, the same for all chains of any callable.
+A new sampler is one file: a dataclass of its settings, `check` (does it fit this energy?), `start` (which arrays does
+it keep for each chain?), the compiled `sweep` of one chain, and `sweep_array`, the same for all chains of any callable.
 """
 
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numba
 import numpy as np
-from numba.core.dispatcher import Dispatcher
 
 from samplers import protocols, random
 from samplers.compiled import Driver, call_sweep, tag
@@ -21,17 +21,17 @@ State = dict[str, np.ndarray]  # arrays with one row a chain: always x (chains, 
 
 @Driver
 def run(tag, p, state, settings, x, streams, draws, thin, first, scratch_rows, out, acceptance):
-    """Run draws * thin sweeps of every chain; `first` is the number of the first warm-up sweep, or -1."""
+    """Run draws * thin sweeps of every chain, adding up acceptance; `first`: number of the first warm-up sweep, or -1."""
     scratch = np.empty((scratch_rows, x.shape[1]))
     for chain in range(x.shape[0]):
         stream = random.load(streams, chain)
         for draw in range(draws):
-            total = 0.0
+            total = acceptance[chain, draw]
             for sweep in range(thin):
                 adapting = -1 if first < 0 else first + draw * thin + sweep
                 accepted, stream = call_sweep(tag, p, state, settings, scratch, chain, adapting, stream)
                 total += accepted
-            acceptance[chain, draw] = total / thin
+            acceptance[chain, draw] = total
             if out.shape[1] > 0:
                 out[chain, draw] = x[chain]
             if not np.isfinite(total):
@@ -47,7 +47,7 @@ class Kernel(NamedTuple):
     the warm-up sweep or -1. A NaN acceptance says that the chain failed.
     """
 
-    sweep: Dispatcher
+    sweep: Any
     arrays: tuple[str, ...]
     scratch_rows: int = 0
 
@@ -82,14 +82,16 @@ class Sampler:
         thin: int,
         out: np.ndarray | None = None,
         first: int = -1,
+        acceptance: np.ndarray | None = None,
     ) -> np.ndarray:
         """Run draws * thin sweeps in place, keeping x of each draw in `out` (chains, draws, sites) if it is given.
 
-        `first` is the number of the first of these sweeps within warm-up, or -1 after it. Returns the mean acceptance
-        of each draw, (chains, draws); NaN marks a chain that failed.
+        `first` is the number of the first of these sweeps within warm-up, or -1 after it. Returns the acceptances of
+        the sweeps of each draw summed up, (chains, draws), added to `acceptance` if that is given: so a draw may be
+        run in pieces to the same bits. NaN marks a chain that failed.
         """
         chains, sites = state["x"].shape
-        acceptance = np.full((chains, draws), np.nan)
+        acceptance = np.zeros((chains, draws)) if acceptance is None else acceptance
         if protocols.is_compiled(energy):
             if out is None:
                 out = np.empty((chains, 0, sites), state["x"].dtype)
@@ -105,11 +107,10 @@ class Sampler:
             over_chains(part, chains)
             return acceptance
         for draw in range(draws):
-            total = np.zeros(chains)
+            total = acceptance[:, draw]
             for sweep in range(thin):
                 adapting = -1 if first < 0 else first + draw * thin + sweep
                 total += self.sweep_array(energy, state, settings, adapting)
-            acceptance[:, draw] = total / thin
             if out is not None:
                 out[:, draw] = state["x"]
             if not np.isfinite(total).all():
@@ -149,6 +150,6 @@ def over_chains(part: Callable[[slice], None], chains: int) -> None:
     if _pool is None or _pool[:2] != (os.getpid(), _threads):
         _pool = (os.getpid(), _threads, ThreadPoolExecutor(_threads, thread_name_prefix="ebmlab"))
     edges = np.linspace(0, chains, threads + 1).astype(int)
-    jobs = [_pool[2].submit(part, slice(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    jobs = [_pool[2].submit(part, slice(a, b)) for a, b in itertools.pairwise(edges)]
     for job in jobs:
         job.result()

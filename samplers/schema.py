@@ -85,7 +85,8 @@ def describe(chains: int, variables: Mapping[str, Variable], attributes: Mapping
 
 def _checked_variable(name: str, variable: Variable) -> Variable:
     """Return the variable with plain types, or raise."""
-    group, dtype, shape, packing = variable.group, np.dtype(variable.dtype), variable.shape, variable.packing
+    group, dtype, shape, packing = variable
+    dtype = np.dtype(dtype).newbyteorder("=")
     if not name or set(name) & set("/\0") or name in (".", "chain", "draw"):
         raise ValueError(f"a variable's name must be text without '/', other than 'chain' and 'draw', got {name!r}")
     if group not in ("posterior", "sample_stats"):

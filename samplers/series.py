@@ -1,10 +1,10 @@
-"""The variables of chains as series (chains, draws): by name, from a function of configurations, coordinate by coordinate.
+"""The variables of chains as series (chains, draws): by name, by a function of configurations, or each coordinate.
 
 Configurations may lie on disk and be far larger than memory, so they are read in blocks of draws.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from samplers.chains import Chains
 
-Variable: TypeAlias = str | Callable[[np.ndarray], np.ndarray] | np.ndarray
+Variable: TypeAlias = str | Callable[..., Any] | np.ndarray
 
 BLOCK_BYTES = 16 * 2**20  # configurations read at once
 GROUP_BYTES = 64 * 2**20  # series of coordinates held at once; each group costs one pass over the configurations
@@ -53,7 +53,7 @@ def series_of(variable: Variable, chains: "Chains") -> NDArray[np.float64]:
     return values
 
 
-def _evaluated(f: Callable[[np.ndarray], np.ndarray], chains: "Chains") -> NDArray[np.float64]:
+def _evaluated(f: Callable[..., Any], chains: "Chains") -> NDArray[np.float64]:
     """Evaluate a function of configurations over all draws, (chains, draws)."""
     values = np.empty(chains.shape)
     for chain, start, x in _blocks(chains):

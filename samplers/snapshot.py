@@ -16,7 +16,7 @@ import numpy as np
 
 from samplers import journal
 from samplers.chainfile import ChainFile, open_file
-from samplers.journal import Records, explained, read_at, scan
+from samplers.journal import NO_RECORDS, Records, explained, read_at, scan
 from samplers.layout import Chunk, StoreError, encode
 from samplers.schema import Description
 
@@ -39,7 +39,7 @@ class Snapshot:
         weakref.finalize(self, os.close, self._file.file)
         self._chunk = functools.lru_cache(maxsize=2)(self._file.chunk)  # draws are often read one after the other
         self.description: Description = self._file.description
-        self.records: Records | None = None
+        self.records = NO_RECORDS
         self.draws, self.checkpoint = self._file.draws, self._file.checkpoint
         self._places = self._places_in_a_record()
         if self._journal is not None:
@@ -126,17 +126,18 @@ class Snapshot:
 
     def _read_records(self, name: str, chains: slice, draws: slice, values: np.ndarray) -> None:
         """Fill the last draws of `values` from the journal."""
-        records = self.records
+        records, file = self.records, self._journal
+        assert file is not None  # there are no such draws without it
         before, size = self._places[name]
         first_column = values.shape[1] - (draws.stop - draws.start)
-        record = int(np.searchsorted(records.starts + records.counts, draws.start, side="right"))
+        record = np.searchsorted(records.starts + records.counts, draws.start, side="right").item()
         while record < len(records.starts) and records.starts[record] < draws.stop:
             start, count, offset = (int(column[record]) for column in records[:3])
             columns, own = _overlap(draws, start, count)
             columns = slice(columns.start + first_column, columns.stop + first_column)
             for row, chain in enumerate(range(chains.start, chains.stop)):
                 place = offset + self.description.chains * count * before + (chain * count + own.start) * size
-                data = read_at(self._journal, place, (own.stop - own.start) * size)
+                data = read_at(file, place, (own.stop - own.start) * size)
                 values[row, columns] = np.frombuffer(data, values.dtype).reshape(values[row, columns].shape)
             record += 1
 

@@ -50,7 +50,7 @@ class Store:
         self._progress = draws, checkpoint
         self._has_records = not log.empty
         self._fold_at = max(FOLD_BYTES, os.path.getsize(path))
-        self._usable = True
+        self._usable, self._closed = True, False
 
     @classmethod
     def create(
@@ -164,16 +164,16 @@ class Store:
             StoreError: there is no space for the fold; the draws stay in the file and its journal, which can both be
                 read, and opening and closing the store again folds them.
         """
-        if self._journal is None:
+        if self._closed:
             return
-        log, self._journal, self._usable = self._journal, None, False
+        self._closed, self._usable = True, False
         try:
             if self._has_records:
                 self._fold()
             with explained(self.path, "is complete but its journal cannot be removed", "remove it by hand"):
-                log.remove()
+                self._journal.remove()
         finally:
-            log.release()
+            self._journal.release()
 
     def __enter__(self) -> Self:
         return self

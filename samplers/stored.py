@@ -65,8 +65,8 @@ class StoredArray:
         if len(entries) - dots > self.ndim or dots > 1:
             raise IndexError(f"{self._name} has {self.ndim} axes, got the index {index}")
         place = entries.index(...) if dots else len(entries)
-        missing = [slice(None)] * (self.ndim - len(entries) + dots)
-        full = entries[:place] + missing + entries[place + 1 :]
+        missing: list[Index] = [slice(None)] * (self.ndim - len(entries) + dots)
+        full = [entry for entry in entries[:place] + missing + entries[place:] if not isinstance(entry, EllipsisType)]
         for axis, (entry, size) in enumerate(zip(full, self.shape, strict=True)):
             if isinstance(entry, int) and not -size <= entry < size:
                 raise IndexError(f"index {entry} is out of bounds for axis {axis} of {self._name} with size {size}")
@@ -83,13 +83,12 @@ class StoredArray:
 def _entry(entry: Any) -> Index:
     if isinstance(entry, slice | EllipsisType):
         return entry
-    try:
-        return operator.index(entry if not isinstance(entry, bool) else None)
-    except TypeError:
+    if isinstance(entry, bool) or not hasattr(entry, "__index__") or np.ndim(entry):
         raise TypeError(
             f"an array on disk is indexed by integers, slices and '...', got {entry!r}: "
             "load it with numpy.asarray(...) for other indices"
-        ) from None
+        )
+    return operator.index(entry)
 
 
 def _ascending(entry: int | slice, size: int) -> tuple[range, int | slice]:

@@ -16,7 +16,7 @@ def table(summary: "Summary") -> str:
     """Lay a summary out as lines of text: the variables, the acceptance, the verdict."""
     lines = [HEADER, *((name, *_cells(row)) for name, row in summary.rows.items())]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    text = [f"{summary.chains:,} chain{'s' * (summary.chains != 1)} of {summary.draws:,} draw{'s' * (summary.draws != 1)}", ""]
+    text = [f"{_count(summary.chains, 'chain')} of {_count(summary.draws, 'draw')}", ""]
     for name, *cells in lines:
         numbers = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
         text.append("  ".join((name.ljust(widths[0]), *numbers)))
@@ -24,6 +24,10 @@ def table(summary: "Summary") -> str:
         text.append(summary.coordinates)
     text += ["", f"acceptance: {_acceptance(summary)}", f"verdict: {summary.verdict}"]
     return "\n".join(text)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -106,8 +106,9 @@ def _too_short(moving: Rows, count: int, draws: int) -> list[str]:
             f"run at least {needed:,} and look again"
         ]
     slow = max(row.tau, count * draws / row.ess)
+    lengths = f"{draws / slow:.{1 if draws < 10 * slow else 0}f}"
     return [
-        f"too short to trust: {draws:,} draws are only {draws / slow:.{1 if draws < 10 * slow else 0}f} autocorrelation times of {name} "
+        f"too short to trust: {draws:,} draws are only {lengths} autocorrelation times of {name} "
         f"({count * draws / slow:,.0f} effective draws in all, {SMALLEST_ESS} are needed); "
         f"run at least {needed:,} draws a chain"
     ]

@@ -27,7 +27,8 @@ LATE = {
     "models": {"jax", "netket", "matplotlib"},
     "examples": set(),
 }
-COMPILED = {"njit", "inline", "overload", "vectorize", "guvectorize", "intrinsic"}
+# Decorators of what numba compiles or calls while it compiles; its types are inferred there.
+COMPILED = {"njit", "inline", "overload", "Driver", "unbox", "register"}
 
 
 def _name(path: Path) -> str:
@@ -108,7 +109,8 @@ def _untyped(tree: ast.AST) -> Iterator[str]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef):
             decorators = {ast.unparse(decorator).split("(")[0].split(".")[-1] for decorator in node.decorator_list}
-            if decorators & COMPILED:
+            only_compiled = "NotImplementedError" in ast.unparse(node.body[-1])
+            if decorators & COMPILED or only_compiled:
                 continue
             arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             arguments += [argument for argument in (node.args.vararg, node.args.kwarg) if argument]

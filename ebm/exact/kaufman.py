@@ -64,7 +64,7 @@ def kaufman_heat_capacity(l: int, beta: float) -> float:
     >>> round(kaufman_heat_capacity(4, beta=math.log(1 + math.sqrt(2)) / 2), 7)
     0.7832668
     """
-    return beta**2 * _derivatives(l, beta)[2] / l**2
+    return _derivatives(l, beta)[2] * beta**2 / l**2
 
 
 class _Jet(NamedTuple):

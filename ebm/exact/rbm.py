@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 from ebm.exact.arguments import positive
-from ebm.exact.configurations import BLOCK_VALUES, MAX_STATES, states
+from ebm.exact.configurations import MAX_STATES, states
 
 MOST_UNITS = MAX_STATES.bit_length() - 1
+BLOCK_UNITS = 2**17  # inputs of units held at a time: a megabyte, which stays in the cache
 
 
 class Machine(Protocol):
@@ -54,7 +55,7 @@ def rbm_log_z(
     visible, hidden = W.shape
     _check_units(hidden, f"the smaller layer of {visible} and {hidden} units")
     blocks = []
-    for h in states((hidden,), "binary", rows=max(1, BLOCK_VALUES // visible)):
+    for h in states((hidden,), "binary", rows=max(1, BLOCK_UNITS // visible)):
         h = h.astype(np.float64)
         blocks.append(logsumexp(beta * (h @ c) + _sum_softplus(beta * (b + h @ W.T))))
     return float(logsumexp(blocks))
@@ -92,7 +93,7 @@ def rbm_log_likelihood(
     if not np.isin(x, (0, 1)).all():
         raise ValueError(f"v must hold 0 and 1, got {x[~np.isin(x, (0, 1))][0]}")
     log_z = rbm_log_z(W, b, c, beta)
-    rows = max(1, BLOCK_VALUES // len(c))
+    rows = max(1, BLOCK_UNITS // len(c))
     out = np.empty(len(x))
     for start in range(0, len(x), rows):
         part = x[start : start + rows].astype(np.float64)

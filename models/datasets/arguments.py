@@ -52,4 +52,4 @@ def plane_entropy(
     for x1 in axis:  # a row at a time keeps memory small
         log_p = log_prob(np.column_stack((np.full_like(axis, x1), axis)))
         total -= float(np.sum(np.exp(log_p) * np.where(np.isfinite(log_p), log_p, 0.0)))
-    return total * (axis[1] - axis[0]) ** 2
+    return float(total * (axis[1] - axis[0]) ** 2)

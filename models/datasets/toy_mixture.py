@@ -26,8 +26,8 @@ class GaussianRing:
     Raises: ``ValueError`` or ``TypeError`` where one of them is not positive.
 
     >>> data = GaussianRing(components=1, radius=2.0, sigma=1.0)
-    >>> round(data.entropy, 10) == round(np.log(2 * np.pi * np.e), 10)
-    True
+    >>> round(data.entropy, 8)  # ln 2 pi e, that of a standard Gaussian
+    2.83787707
     """
 
     components: int = 8

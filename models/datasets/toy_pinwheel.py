@@ -95,7 +95,7 @@ def pinwheel(
     >>> data.log_prob(data.sample(3, seed=0)).shape
     (3,)
     >>> round(data.entropy, 3)
-    2.317
+    2.318
     """
     return Pinwheel(arms, radial_std, tangential_std, rate, scale)
 
@@ -148,7 +148,8 @@ def _root(level: float, low: float, high: float, sign: float, r: float, rate: fl
 def _log_density(y: NDArray[np.float64], arms: int, s: float, t: float, rate: float, far: float) -> NDArray[np.float64]:
     """Log density of the pinwheel at scale 1, for y (n, 2)."""
     result = np.empty(len(y))
-    ends = np.empty(4)  # u is monotone between these angles
+    ends = np.empty(4)  # u is monotone between these angles,
+    passed = np.empty(4, np.int64)  # and at each has passed so many levels theta + m spacing
     spacing, norm = 2 * math.pi / arms, math.log(2 * math.pi * s * t)
     for i in range(len(y)):
         r = math.hypot(y[i, 0], y[i, 1])
@@ -157,18 +158,21 @@ def _log_density(y: NDArray[np.float64], arms: int, s: float, t: float, rate: fl
             curvature = r * (r * (1 / t**2 - 1 / s**2) + 1 / s**2)
             result[i] = -0.5 * ((r - 1) / s) ** 2 - 0.5 * math.log(2 * math.pi * curvature) - norm
             continue
-        ends[0], ends[1], ends[2], ends[3] = -math.pi, math.pi, math.pi, math.pi
+        ends[0], ends[1:] = -math.pi, math.pi
+        passed[0] = math.floor((_turned(-math.pi, r, rate) - theta) / spacing)
+        passed[1:] = passed[0] + arms  # exact, so that no root is lost where the circle closes
         steepest = -math.acos(2 * r / (1 + math.sqrt(1 + 4 * r**2)))  # where u' is least
         if _slope(steepest, r, rate) < 0:
             ends[1] = _slope_root(-math.pi, steepest, r, rate)
             ends[2] = _slope_root(0.0, steepest, r, rate)
+            for k in range(1, 3):
+                passed[k] = math.floor((_turned(ends[k], r, rate) - theta) / spacing)
         largest, total = -np.inf, 0.0
         for segment in range(3):
-            low, high = ends[segment], ends[segment + 1]
-            first, last = _turned(low, r, rate) - theta, _turned(high, r, rate) - theta
-            sign = 1.0 if last > first else -1.0
-            for m in range(math.floor(min(first, last) / spacing) + 1, math.floor(max(first, last) / spacing) + 1):
-                phi = _root(theta + m * spacing, low, high, sign, r, rate)
+            fewer, more = min(passed[segment : segment + 2]), max(passed[segment : segment + 2])
+            sign = -1.0 if segment == 1 else 1.0
+            for m in range(fewer + 1, more + 1):
+                phi = _root(theta + m * spacing, ends[segment], ends[segment + 1], sign, r, rate)
                 f1, f2 = r * math.cos(phi), r * math.sin(phi)
                 term = -0.5 * ((f1 - 1) / s) ** 2 - 0.5 * (f2 / t) ** 2 - math.log(abs(_slope(phi, r, rate)))
                 if term > largest:

@@ -24,9 +24,11 @@ def ar1() -> Callable[..., np.ndarray]:
 
 @pytest.fixture
 def make_chains() -> Callable[..., Chains]:
-    """Chains of given arrays; every proposal but the last of each chain accepted unless told otherwise."""
+    """Chains of given arrays; seven proposals in ten are accepted unless told otherwise."""
 
-    def make(energy: Any = None, x: Any = None, domain: str = "real", acceptance: Any = None, **observables: Any) -> Chains:
+    def make(
+        energy: Any = None, x: Any = None, domain: str = "real", acceptance: Any = None, **observables: Any
+    ) -> Chains:
         shape = next(np.shape(a)[:2] for a in (energy, x, *observables.values()) if a is not None)
         if acceptance is None:
             acceptance = np.full(shape, 0.7)

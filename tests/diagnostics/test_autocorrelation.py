@@ -19,9 +19,11 @@ REPLICAS = 250
 Ar1 = Callable[..., np.ndarray]
 
 
-@pytest.mark.parametrize(("r", "draws"), [(-0.9, 8000), (-0.5, 4000), (0.0, 4000), (0.5, 4000), (0.9, 8000), (0.98, 10000)])
+@pytest.mark.parametrize(
+    ("r", "draws"), [(-0.9, 8000), (-0.5, 4000), (0.0, 4000), (0.5, 4000), (0.9, 8000), (0.98, 10000)]
+)
 def test_tau_and_its_error_match_ar1(ar1: Ar1, r: float, draws: int) -> None:
-    """The mean over replicas by a t-test, allowing twice the relative variance as bias; one-sigma coverage by a binomial."""
+    """Mean over replicas: t-test, allowing twice the relative variance as bias; one-sigma coverage: binomial."""
     rng = np.random.default_rng(round(100 * r) + 1000)
     exact = (1.0 + r) / (1.0 - r)
     taus = [integrated_autocorrelation_time(ar1(r, (4, draws), rng)) for _ in range(REPLICAS)]
@@ -46,12 +48,13 @@ def test_tau_agrees_with_arviz(ar1: Ar1, r: float) -> None:
 def test_autocovariance_matches_scipy() -> None:
     x = np.random.default_rng(0).normal(size=(3, 257)).cumsum(axis=1)
     centred = x - x.mean()
-    direct = sum(signal.correlate(chain, chain, method="direct")[256:] for chain in centred) / (3 * (257 - np.arange(257)))
+    products = sum(signal.correlate(chain, chain, method="direct")[256:] for chain in centred)
+    direct = products / (3 * (257 - np.arange(257)))
     np.testing.assert_allclose(autocovariance(x, 257), direct, rtol=0, atol=1e-12 * direct[0] * 257)
 
 
 def test_autocorrelation_starts_at_one_and_decays_as_the_power(ar1: Ar1) -> None:
-    """Each lag within 5.5 standard errors (alpha = 1e-6 over 20 lags); Bartlett's variance is below (1 + r^2)/(1 - r^2)/N."""
+    """Each lag within 5.5 standard errors (alpha = 1e-6 for 20); Bartlett's variance is at most (1+r^2)/(1-r^2)/N."""
     x = ar1(0.7, (4, 50000), np.random.default_rng(5))
     rho = autocorrelation(x, lags=20)
     assert rho[0] == 1.0
@@ -70,7 +73,14 @@ def test_tau_does_not_depend_on_a_huge_offset(ar1: Ar1) -> None:
 
 
 @pytest.mark.parametrize(
-    "series", [np.zeros((4, 100)), np.full((4, 100), 3e-20), np.full(50, 1e300), np.ones((2, 3)), 1.0 + np.spacing(1.0) * np.eye(50)]
+    "series",
+    [
+        np.zeros((4, 100)),
+        np.full((4, 100), 3e-20),
+        np.full(50, 1e300),
+        np.ones((2, 3)),
+        1.0 + np.spacing(1.0) * np.eye(50),
+    ],
 )
 def test_a_constant_has_no_tau(series: np.ndarray) -> None:
     tau = integrated_autocorrelation_time(series)
@@ -93,7 +103,7 @@ def test_chains_stuck_at_different_values_have_no_error() -> None:
 @pytest.mark.parametrize("chains", [1, 4])
 @pytest.mark.parametrize("draws", [100, 300, 1000])
 def test_chains_shorter_than_tau_never_claim_many_effective_draws(ar1: Ar1, chains: int, draws: int) -> None:
-    """tau = 1999: nearly always the error is inf, and where luck hides the drift at most a few dozen draws are claimed."""
+    """tau = 1999: the error is inf, mostly; where luck hides the drift, few effective draws are claimed."""
     rng = np.random.default_rng(draws)
     taus = [integrated_autocorrelation_time(ar1(0.999, (chains, draws), rng)) for _ in range(100)]
     assert np.mean([t.error == np.inf for t in taus]) > 0.8

@@ -79,7 +79,7 @@ def test_limits_must_fit_the_energy():
 
 
 def rate_by_sinc_functions(beta: float) -> float:
-    """lambda_1 / 2 of -(1/beta) d^2/dx^2 + beta U'^2/4 - U''/2 in a basis of sinc functions (Colbert and Miller 1992)."""
+    """lambda_1 / 2 of -(1/beta) d^2/dx^2 + beta U'^2/4 - U''/2 by sinc functions (Colbert and Miller 1992)."""
     n, h = 400, 6.0 / 400
     x = h * (np.arange(n) - (n - 1) / 2)
     distance = np.subtract.outer(np.arange(n), np.arange(n))

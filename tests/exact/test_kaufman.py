@@ -35,8 +35,8 @@ def lattice_energies(spins) -> dict[int, np.ndarray]:
 def test_kaufman_equals_sum_over_all_configurations(l, beta, lattice_energies, sums):
     exact = sums(lattice_energies[l], beta)
     assert kaufman_log_z(l, beta) == pytest.approx(exact.log_z, rel=1e-14)
-    assert kaufman_energy(l, beta) == pytest.approx(exact.energy / l**2, abs=5e-15)
-    assert kaufman_heat_capacity(l, beta) == pytest.approx(exact.heat_capacity / l**2, abs=5e-15)
+    assert kaufman_energy(l, beta) == pytest.approx(exact.energy / l**2, abs=1e-14)
+    assert kaufman_heat_capacity(l, beta) == pytest.approx(exact.heat_capacity / l**2, abs=1e-14)
 
 
 def test_side_four_at_the_critical_point_has_the_reference_values(spins, lattice_energies, sums):

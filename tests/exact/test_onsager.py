@@ -18,7 +18,8 @@ CRITICAL = 1.0 / onsager_critical_temperature()
 
 
 def log_z_by_double_integral(beta: float) -> float:
-    """ln 2 + half the mean of ln[cosh^2 2b - sinh 2b (cos a + cos c)]; on a periodic function the grid is as good as exact."""
+    """ln 2 + half the mean of ln[cosh^2 2b - sinh 2b (cos a + cos c)], on a grid."""
+    # A grid integrates a smooth periodic function with an error that falls exponentially in its number of points.
     cosine = np.cos(2.0 * np.pi * np.arange(1024) / 1024)
     inside = math.cosh(2 * beta) ** 2 - math.sinh(2 * beta) * (cosine[:, None] + cosine)
     return math.log(2.0) + float(np.log(inside).mean()) / 2.0

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models.datasets import DatasetError, bars_and_stripes, binarise, digits, handwritten, split
 from scipy import stats
+
+from models.datasets import DatasetError, bars_and_stripes, binarise, digits, handwritten, split
 
 ALPHA = 1e-6  # the false-alarm rate of every statistical test here
 CONVENTIONS = ["distinct", "blank twice"]
@@ -66,7 +67,7 @@ def test_bars_and_stripes_errors_name_the_argument() -> None:
         bars_and_stripes(1)
     with pytest.raises(ValueError, match="side must be at most 30, got 31"):
         bars_and_stripes(31)
-    with pytest.raises(ValueError, match="convention must be .* got 'twice'"):
+    with pytest.raises(ValueError, match=r"convention must be .* got 'twice'"):
         bars_and_stripes(3, "twice")
     with pytest.raises(ValueError, match=r"x must have shape \(n, 9\), got \(1, 3, 3\)"):
         bars_and_stripes(3).log_prob(np.zeros((1, 3, 3)))
@@ -117,9 +118,9 @@ def test_stochastic_bits_have_the_exact_odds() -> None:
 
 def test_binarise_errors_name_the_argument() -> None:
     grey = np.zeros((2, 2), dtype=np.uint8)
-    with pytest.raises(TypeError, match="images must be grey levels .* got float64"):
+    with pytest.raises(TypeError, match=r"images must be grey levels .* got float64"):
         binarise(grey / 255, "threshold")
-    with pytest.raises(ValueError, match="method must be .* got 'median'"):
+    with pytest.raises(ValueError, match=r"method must be .* got 'median'"):
         binarise(grey, "median")
     with pytest.raises(ValueError, match="seed must be given"):
         binarise(grey, "stochastic")

@@ -1,4 +1,4 @@
-"""MNIST is fetched from a server on this machine, checked, kept, and never trusted or lost; no outside network is used."""
+"""MNIST is fetched from a server of the test's own, checked, kept, and never trusted or lost."""
 
 import gzip
 import hashlib
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from models.datasets import DatasetError, data_folder, download, mnist
 
 IMAGES = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3, *range(12)])  # two images of two rows of three

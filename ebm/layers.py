@@ -1,0 +1,136 @@
+"""Passes over the layers of restricted Boltzmann machines, each one loop between two matrix products.
+
+A pass takes the matrix product of one layer with the weights and turns it, in place, into a sample of the other layer:
+scale, bias, logistic function, uniform number, comparison. Row c is drawn from the stream of chain c alone, so the bits
+do not depend on how rows are shared among threads.
+
+Random numbers: each row takes one 64-bit key from its chain's xoshiro256++ stream and expands it by the counter
+generator SplitMix64 (Steele, Lea, Flood 2014), two 32-bit uniforms a word, in a loop that runs in vector registers.
+
+Probabilities: p = sigmoid(a) is drawn as a rare event of probability q = e / (1 + e) <= 1/2 with e = exp(-|a|), and the
+outcome is flipped where a > 0. Both ends are therefore resolved alike: |P(1) - p| <= 2^-32 + 2^-20 min(p, 1 - p).
+"""
+
+import math
+
+import numpy as np
+from numba import float32, int32, int64, njit, uint64
+
+from samplers import random
+from samplers.compiled import FLOATING_POINT, OPTIONS, inline
+
+# Only the operation that accumulates may be reordered: elsewhere this would undo the two-part logarithms of 2.
+_REORDERED = {**OPTIONS, "fastmath": FLOATING_POINT | {"reassoc"}}
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2 = np.uint64(0x94D049BB133111EB)
+
+
+@inline
+def exp_minus32(x):
+    """Return exp(-x) in single precision for x >= 0 (zero beyond 87), to a relative error below 3e-7."""
+    x = min(x, float32(87.0))
+    n = np.floor(x * float32(1.4426950408889634) + float32(0.5))
+    # ln 2 in two parts: n times the first is exact.
+    r = n * float32(0.693359375) - x
+    r = r + n * float32(-2.12194440e-4)
+    p = float32(1.9875691500e-4)
+    p = p * r + float32(1.3981999507e-3)
+    p = p * r + float32(8.3334519073e-3)
+    p = p * r + float32(4.1665795894e-2)
+    p = p * r + float32(1.6666665459e-1)
+    p = p * r + float32(5.0000001201e-1)
+    p = p * r * r + r + float32(1.0)
+    return p * np.int32((int32(127) - int32(n)) << int32(23)).view(np.float32)
+
+
+@inline
+def exp_minus64(x):
+    """Return exp(-x) in double precision for x >= 0 (zero beyond 708), to a relative error below 1e-14."""
+    x = min(x, 708.0)
+    n = np.floor(x * 1.4426950408889634 + 0.5)
+    r = n * 6.93145751953125e-1 - x
+    r = r + n * 1.42860682030941723212e-6
+    p = 2.505210838544172e-8
+    p = p * r + 2.755731922398589e-7
+    p = p * r + 2.755731922398589e-6
+    p = p * r + 2.48015873015873e-5
+    p = p * r + 1.984126984126984e-4
+    p = p * r + 1.388888888888889e-3
+    p = p * r + 8.333333333333333e-3
+    p = p * r + 4.1666666666666664e-2
+    p = p * r + 1.6666666666666666e-1
+    p = p * r * r * r + 0.5 * r * r + r + 1.0
+    return p * np.int64((int64(1023) - int64(n)) << int64(52)).view(np.float64)
+
+
+@njit(forceinline=True, **_REORDERED)
+def plus(a, b):
+    """Return a + b; a sum made of these may be taken in any order, hence in vector registers."""
+    return a + b
+
+
+@njit(forceinline=True, **_REORDERED)
+def times(a, b):
+    """Return a * b; a product made of these may be taken in any order."""
+    return a * b
+
+
+@inline
+def sum_softplus(theta, scale):
+    """Return sum_j ln(1 + exp(scale * theta_j)) in double precision, with one logarithm for 512 terms."""
+    total = 0.0
+    for start in range(0, theta.shape[0], 512):
+        product = 1.0  # of 512 factors between 1 and 2: no overflow
+        for j in range(start, min(start + 512, theta.shape[0])):
+            a = scale * theta[j]
+            total = plus(total, 0.5 * (a + abs(a)))  # max(a, 0), but NaN stays NaN
+            product = times(product, 1.0 + exp_minus64(abs(a)))
+        total += math.log(product)
+    return total
+
+
+@njit(cache=True, **OPTIONS)
+def softplus_rows(theta, scale, out):
+    """Set out[i] to sum_j ln(1 + exp(scale[i] * theta[i, j]))."""
+    for i in range(theta.shape[0]):
+        out[i] = sum_softplus(theta[i], scale[i])
+
+
+@inline
+def fill_words(key, words):
+    """Fill `words` with random bits, the outputs 1, 2, ... of SplitMix64 started at `key`."""
+    for j in range(words.shape[0]):
+        z = key + uint64(j + 1) * _GAMMA
+        z = (z ^ (z >> uint64(30))) * _MIX1
+        z = (z ^ (z >> uint64(27))) * _MIX2
+        words[j] = z ^ (z >> uint64(31))
+
+
+@njit(cache=True, **OPTIONS)
+def draw_units(units, bias, scale, streams):
+    """Turn activations into a sample of a layer, in place.
+
+    P(unit j of row c = 1) = sigmoid(scale_c (activation_cj + bias_j)), each unit drawn independently.
+
+    Args:
+        units: activations (rows, n) of the other layer times the weights; afterwards the sample, 0.0 and 1.0.
+        bias: biases (n,).
+        scale: inverse temperature of each row, (rows,).
+        streams: random streams (rows, 4), advanced by one word.
+    """
+    rows, n = units.shape
+    words = np.empty((n + 1) // 2, np.uint64)
+    bits = words.view(np.uint32)
+    for c in range(rows):
+        key, stream = random.bits64(random.load(streams, c))
+        random.save(streams, c, stream)
+        fill_words(key, words)
+        row, s = units[c], float32(scale[c])
+        for j in range(n):
+            a = s * float32(row[j] + bias[j])
+            e = exp_minus32(abs(a))
+            # u < e / (1 + e) without the division; u in units of 2^-32.
+            rare = float32(bits[j]) * (float32(1.0) + e) < e * float32(4294967296.0)
+            row[j] = float32(1.0) if rare != (a > float32(0.0)) else float32(0.0)

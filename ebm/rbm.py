@@ -1,0 +1,192 @@
+"""The restricted Boltzmann machine with binary units (Smolensky 1986; Hinton 2002).
+
+    E(v, h) = -b.v - c.h - v W h,        p(v, h) = exp(-beta E(v, h)) / Z(beta),        v and h in {0, 1}
+
+The energy of v alone is its free energy, with the hidden units summed out AT beta:
+
+    u(v, beta) = -beta b.v - sum_j ln(1 + exp(beta (c_j + (v W)_j))),        p(v) = exp(-u) / Z(beta)
+
+This is beta times the free energy at beta = 1 only when beta = 1; `0.5 * rbm` is another model than the RBM at
+beta = 0.5. Given one layer the units of the other are independent, so a whole layer is drawn at once.
+"""
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from ebm.energy import Energy
+from ebm.layers import draw_units, softplus_rows, sum_softplus
+from ebm.parameter import Parameter
+from ebm.products import over_rows
+from samplers import protocols
+from samplers.compiled import Functions, inline
+
+
+@inline
+def _hidden_fields(x, p):
+    """Return theta_j = c_j + sum_i x_i W_ij in double precision, skipping the units that are off."""
+    weights, _, c = p
+    theta = np.empty(c.shape[0])
+    for j in range(c.shape[0]):
+        theta[j] = c[j]
+    for i in range(x.shape[0]):
+        if x[i] != 0:
+            for j in range(c.shape[0]):
+                theta[j] += weights[i, j]
+    return theta
+
+
+@inline
+def _reduced(x, beta, p):
+    bias = 0.0
+    for i in range(x.shape[0]):
+        bias += x[i] * p[1][i]
+    return -beta * bias - sum_softplus(_hidden_fields(x, p), beta)
+
+
+@inline
+def _change(x, site, value, beta, p):
+    step = float(value) - x[site]
+    theta = _hidden_fields(x, p)
+    u = sum_softplus(theta, beta)
+    for j in range(theta.shape[0]):
+        theta[j] += step * p[0][site, j]
+    return u - sum_softplus(theta, beta) - beta * step * p[1][site]
+
+
+_FUNCTIONS = Functions(_reduced, None, _change, ())
+
+
+class RBM(Energy):
+    """A restricted Boltzmann machine over binary visible units, hidden units summed out.
+
+    Args:
+        n_visible: number of visible units.
+        n_hidden: number of hidden units.
+        W: weights (n_visible, n_hidden); default: normal with standard deviation 0.01 from `seed`.
+        b: visible biases (n_visible,); default zero.
+        c: hidden biases (n_hidden,); default zero.
+        seed: seed of the default weights.
+        dtype: "float32" or "float64", of the parameters and of the matrix products of sampling. Energies are float64.
+
+    Raises:
+        ValueError: a number of units is not positive, an array has a wrong shape or is not finite.
+
+    Example:
+        >>> rbm = RBM(2, 3, W=np.zeros((2, 3)))
+        >>> rbm(np.array([[0, 1]])).round(4)  # -3 ln 2
+        array([-2.0794])
+    """
+
+    domain = "binary"
+    W, b, c = Parameter(), Parameter(), Parameter()
+
+    def __init__(
+        self,
+        n_visible: int,
+        n_hidden: int,
+        *,
+        W: Any = None,
+        b: Any = None,
+        c: Any = None,
+        seed: int | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        create_layers(self, n_visible, n_hidden, W, b, c, seed, dtype)
+
+    @property
+    def compiled(self) -> Functions:
+        """The numba functions of this energy."""
+        return _FUNCTIONS._replace(params=(self.W, self.b, self.c))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return sizes, weights, biases and dtype."""
+        sizes = {"n_visible": self.n_visible, "n_hidden": self.n_hidden}
+        return {**sizes, "W": self.W, "b": self.b, "c": self.c, "dtype": self.W.dtype.name}
+
+    def reduced(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
+        """Return u(v, beta) = -beta b.v - sum_j ln(1 + exp(beta (c_j + (v W)_j))), (n,), in double precision."""
+        x = protocols.check_configurations(x, self)
+        betas, out = np.broadcast_to(np.asarray(beta, np.float64), (len(x),)), np.empty(len(x))
+        W, b, c = (a.astype(np.float64) for a in (self.W, self.b, self.c))
+
+        def part(rows: slice) -> None:
+            v = x[rows].astype(np.float64)
+            softplus_rows(v @ W + c, betas[rows], out[rows])
+            out[rows] += betas[rows] * (v @ b)
+
+        over_rows(part, len(x))
+        return -out
+
+    def hidden(self, v: np.ndarray, beta: float = 1.0) -> np.ndarray:
+        """Return P(h_j = 1 | v) = sigmoid(beta (c_j + (v W)_j)), (n, n_hidden), for v (n, n_visible)."""
+        protocols.check_positive(beta, "beta", zero=True)
+        v = check_layer(v, self.n_visible, "v", self.W.dtype)
+        return expit(self.W.dtype.type(beta) * (v @ self.W + self.c))
+
+    def visible(self, h: np.ndarray, beta: float = 1.0) -> np.ndarray:
+        """Return P(v_i = 1 | h) = sigmoid(beta (b_i + (W h)_i)), (n, n_visible), for h (n, n_hidden)."""
+        protocols.check_positive(beta, "beta", zero=True)
+        h = check_layer(h, self.n_hidden, "h", self.W.dtype)
+        return expit(self.W.dtype.type(beta) * (h @ self.W.T + self.b))
+
+    def block_gibbs(self, x: np.ndarray, beta: np.ndarray, streams: np.ndarray, sweeps: int) -> None:
+        """Run `sweeps` times h ~ p(h | v), v ~ p(v | h) in place (Geman and Geman 1984; exact at any beta).
+
+        Args:
+            x: visible configurations (chains, n_visible), int8, replaced by the new ones.
+            beta: inverse temperature of each chain, (chains,).
+            streams: random streams (chains, 4), advanced.
+            sweeps: number of updates of both layers.
+        """
+
+        def part(rows: slice) -> None:
+            v = x[rows].astype(self.W.dtype)
+            h = np.empty((len(v), self.n_hidden), self.W.dtype)
+            for _ in range(sweeps):
+                np.matmul(v, self.W, out=h)
+                draw_units(h, self.c, beta[rows], streams[rows])
+                np.matmul(h, self.W.T, out=v)
+                draw_units(v, self.b, beta[rows], streams[rows])
+            x[rows] = v
+
+        over_rows(part, len(x))
+
+    def log_z(self, beta: float = 1.0) -> float:
+        """Return ln Z(beta) exactly, by a sum over all states of the smaller layer (at most 24 units)."""
+        from ebm.exact import rbm_log_z
+
+        return rbm_log_z(self, beta=beta)
+
+    def __repr__(self) -> str:
+        return f"RBM({self.n_visible}, {self.n_hidden})"
+
+
+def create_layers(
+    energy: Any, n_visible: int, n_hidden: int, W: Any, b: Any, c: Any, seed: int | None, dtype: str
+) -> None:
+    """Give a machine of two layers its sizes, shape, weights and biases, once they are checked."""
+    protocols.check_positive(n_visible, "n_visible", integer=True)
+    protocols.check_positive(n_hidden, "n_hidden", integer=True)
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}')
+    if seed is not None:
+        protocols.check_positive(seed, "seed", integer=True, zero=True)
+    energy.n_visible, energy.n_hidden, energy.shape = int(n_visible), int(n_hidden), (int(n_visible),)
+    if W is None:
+        W = 0.01 * np.random.default_rng(seed).standard_normal((n_visible, n_hidden))
+    kind = type(energy)
+    kind.__dict__["W"].create(energy, W, (n_visible, n_hidden), dtype)
+    kind.__dict__["b"].create(energy, np.zeros(n_visible) if b is None else b, (n_visible,), dtype)
+    kind.__dict__["c"].create(energy, np.zeros(n_hidden) if c is None else c, (n_hidden,), dtype)
+
+
+def check_layer(x: Any, units: int, name: str, dtype: np.dtype) -> np.ndarray:
+    """Return the states or probabilities of a layer as an array (n, units), or raise naming the argument."""
+    array = np.asarray(x)
+    if array.ndim != 2 or array.shape[1] != units:
+        raise ValueError(f"{name} must have shape (n, {units}), got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}")
+    return np.ascontiguousarray(array, dtype)

@@ -1,0 +1,108 @@
+"""What all examples share: the look of their figures, and the folder in results/ that says what a run gave."""
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")  # figures go to files: no screen is needed
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito (2008)
+MARKERS = ("o", "s", "D", "^", "v", "P")  # a second sign beside the colour
+LIBRARIES = ("numpy", "numba", "scipy", "h5py", "torch", "matplotlib")
+STYLE = {
+    "font.size": 15,
+    "axes.titlesize": 17,
+    "axes.labelsize": 16,
+    "legend.fontsize": 13,
+    "legend.frameon": False,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 6.5,
+    "errorbar.capsize": 3.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 100,
+}
+
+
+def begin(folder: Path) -> Callable[[], float]:
+    """Make the folder of a run, and return a clock of the seconds since."""
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    return lambda: time.perf_counter() - start
+
+
+def new_file(path: Path) -> Path:
+    """Return the path with what an earlier run left there removed, so that `sample(store=...)` may write it anew."""
+    for old in (path, path.with_name(path.name + ".journal")):
+        old.unlink(missing_ok=True)
+    return path
+
+
+def figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    """Return a figure of a size in inches and its axes (rows, columns), in letters that can be projected."""
+    plt.rcParams.update(STYLE)
+    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)
+
+
+def save(picture: Figure, path: Path) -> None:
+    """Write a figure and close it."""
+    picture.savefig(path)
+    plt.close(picture)
+
+
+def with_error(value: float, error: float) -> str:
+    """Return a value and its standard error in units of the last digits: 1.234(56) means 1.234 ± 0.056."""
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f}({error * 10**digits:.0f})"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return an aligned table in Markdown, which a terminal shows as well."""
+    lines = [list(head), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines)
+
+
+def write(
+    folder: Path, script: str, title: str, text: str, pictures: Mapping[str, str], numbers: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Write metrics.json and README.md of a run, beside the figures and chain files that its folder already holds.
+
+    Args:
+        folder: the folder of the run.
+        script: file name of the example.
+        title: headline of the README.
+        text: its text, in Markdown.
+        pictures: caption of each figure, by file name.
+        numbers: what was measured.
+        settings: sizes and seed of the run.
+    """
+    command = f"python examples/{script}"
+    versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
+    record = {"command": command, "settings": settings, "versions": versions, "results": numbers}
+    (folder / "metrics.json").write_text(json.dumps(record, indent=1, default=float, allow_nan=False) + "\n", "utf-8")
+    parts = [f"# {title}", text, *(f"![{caption}]({name})\n\n*{caption}*" for name, caption in pictures.items())]
+    parts += ["## How it was made", f"`{command}`, with {_listed(settings)}.", f"Versions: {_listed(versions)}."]
+    for file in sorted(folder.glob("*.h5")):
+        parts.append(f"Look into the chains: `python -m samplers results/{folder.name}/{file.name} --plot`")
+    parts.append("All numbers are in [metrics.json](metrics.json). The script writes this folder: edit the script, not the folder.")
+    (folder / "README.md").write_text("\n\n".join(parts) + "\n", "utf-8")
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    """Return "a 1, b 2"."""
+    return ", ".join(f"{name} {value}" for name, value in values.items())
