@@ -16,11 +16,11 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "Gaussian": "analytic",
-    "GaussianMixture": "analytic",
-    "DoubleWell": "analytic",
-    "MullerBrown": "analytic",
-    "Rosenbrock": "analytic",
+    "Gaussian": "gaussian",
+    "GaussianMixture": "gaussian",
+    "DoubleWell": "wells",
+    "MullerBrown": "wells",
+    "Rosenbrock": "wells",
     "Ising": "lattice",
     "Potts": "lattice",
     "XY": "lattice",

@@ -1,5 +1,6 @@
 """What every built-in energy shares: checked calls through compiled code, sums, scaling, saving."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,11 @@ class Energy:
 
     def reduced(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
         """Return the reduced energy u(x, beta), (n,): p(x) = exp(-u) / Z; beta is a number, or one a configuration."""
-        x = protocols.check_configurations(x, self).reshape(len(x), -1)
+        x = protocols.check_configurations(x, self)
+        x = x.reshape(len(x), math.prod(self.shape))
         functions, out = self.compiled, np.empty(len(x))
-        betas = np.broadcast_to(np.asarray(beta, np.float64), out.shape)
+        betas = np.empty(len(x))
+        betas[:] = beta  # contiguous, so that one beta and many compile to the same loop
         label = tag(functions)
         over_chains(lambda rows: reduced_batch(label, functions.params, x[rows], betas[rows], out[rows]), len(x))
         return out
@@ -52,8 +55,9 @@ class Energy:
         if functions.gradient is None:
             raise TypeError(f"{type(self).__name__} has no gradient (domain {self.domain!r})")
         x = protocols.check_configurations(x, self)
-        flat, out = x.reshape(len(x), -1), np.empty((len(x), x[0].size if len(x) else 0))
-        betas = np.broadcast_to(np.asarray(beta, np.float64), (len(x),))
+        flat = x.reshape(len(x), math.prod(self.shape))
+        betas, out = np.empty(len(x)), np.empty(flat.shape)
+        betas[:] = beta
         label, params = tag(functions), functions.params
 
         def part(rows: slice) -> None:

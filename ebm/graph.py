@@ -53,7 +53,7 @@ def lattice(shape: tuple[int, ...], coupling: Any) -> Graph:
 
 def sparse(matrix: Any, sites: int, name: str = "coupling") -> Graph:
     """Return the graph of a symmetric scipy sparse matrix with an empty diagonal."""
-    coo = matrix.tocoo()
+    coo = matrix.tocoo(copy=True)
     coo.sum_duplicates()
     if coo.shape != (sites, sites):
         raise ValueError(f"{name} must have shape ({sites}, {sites}), got {coo.shape}")

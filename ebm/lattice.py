@@ -40,9 +40,12 @@ def _ising_change(x, site, value, p):
 _ISING = functions(_ising_energy, None, _ising_change)
 
 
-def couplings(shape: tuple[int, ...], coupling: Any) -> Graph:
-    """Return the graph of a magnet: a periodic lattice, or what a symmetric sparse matrix says."""
-    return sparse(coupling, int(np.prod(shape))) if hasattr(coupling, "tocoo") else lattice(shape, coupling)
+def couplings(shape: tuple[int, ...], coupling: Any) -> tuple[Any, Graph]:
+    """Return a magnet's own copy of its couplings, and their graph: a periodic lattice, or any symmetric matrix."""
+    if hasattr(coupling, "tocoo"):
+        return coupling.copy(), sparse(coupling, int(np.prod(shape)))
+    own = coupling if np.ndim(coupling) == 0 else np.array(coupling, np.float64)
+    return own, lattice(shape, own)
 
 
 class Ising(Energy):
@@ -66,7 +69,7 @@ class Ising(Energy):
 
     def __init__(self, shape: Any, coupling: Any = 1.0, field: Any = 0.0) -> None:
         self.shape = check_shape(shape)
-        self.coupling, self.graph = coupling, couplings(self.shape, coupling)
+        self.coupling, self.graph = couplings(self.shape, coupling)
         self.neighbours = self.graph.indptr, self.graph.indices
         self.field = finite_number(field, "field") if np.ndim(field) == 0 else finite_array(field, "field", self.shape)
         self._field = np.broadcast_to(np.asarray(self.field), self.shape).ravel().copy()
@@ -128,7 +131,7 @@ class Potts(Energy):
         if not 2 <= n_states <= 32767:
             raise ValueError(f"n_states must lie between 2 and 32767, got {n_states}")
         self.shape, self.n_states = check_shape(shape), int(n_states)
-        self.coupling, self.graph = coupling, couplings(self.shape, coupling)
+        self.coupling, self.graph = couplings(self.shape, coupling)
         self.neighbours = self.graph.indptr, self.graph.indices
 
     @property
@@ -188,7 +191,7 @@ class XY(Energy):
 
     def __init__(self, shape: Any, coupling: Any = 1.0) -> None:
         self.shape = check_shape(shape)
-        self.coupling, self.graph = coupling, couplings(self.shape, coupling)
+        self.coupling, self.graph = couplings(self.shape, coupling)
         self.neighbours = self.graph.indptr, self.graph.indices
 
     @property

@@ -14,7 +14,7 @@ outcome is flipped where a > 0. Both ends are therefore resolved alike: |P(1) - 
 import math
 
 import numpy as np
-from numba import float32, int32, int64, njit, uint64
+from numba import float32, float64, int32, int64, njit, uint64
 
 from samplers import random
 from samplers.compiled import FLOATING_POINT, OPTIONS, inline
@@ -134,3 +134,13 @@ def draw_units(units, bias, scale, streams):
             # u < e / (1 + e) without the division; u in units of 2^-32.
             rare = float32(bits[j]) * (float32(1.0) + e) < e * float32(4294967296.0)
             row[j] = float32(1.0) if rare != (a > float32(0.0)) else float32(0.0)
+
+
+@njit(cache=True, **OPTIONS)
+def logistic(units, bias):
+    """Set units[c, j] to sigmoid(units[c, j] + bias[j]), in place."""
+    for c in range(units.shape[0]):
+        for j in range(units.shape[1]):
+            a = float64(units[c, j]) + float64(bias[j])
+            e = exp_minus64(abs(a))
+            units[c, j] = (1.0 if a > 0.0 else e) / (1.0 + e)

@@ -116,6 +116,24 @@ class BoltzmannMachine(Energy):
         """Return couplings, biases and domain."""
         return {"W": self.W, "b": self.b, "domain": self.domain}
 
+    def learnable(self) -> dict[str, np.ndarray]:
+        """Return the arrays that learning changes in place: W, b."""
+        self.W.flags.writeable = self.b.flags.writeable = True
+        return {"W": self.W, "b": self.b}
+
+    def parameter_gradient(self, x: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return sum_k weights_k dE(x_k)/dparameter by name: dE/dW_ij = -x_i x_j for the bond i < j, dE/db = -x.
+
+        Args:
+            x: configurations (n, sites).
+            weights: weight of each configuration, (n,).
+        """
+        x = x.astype(np.float64)
+        product = -(x.T * weights) @ x
+        product = (product + product.T) / 2  # exactly symmetric, as W must stay
+        np.fill_diagonal(product, 0.0)
+        return {"W": product, "b": -weights @ x}
+
 
 class Hopfield(Energy):
     """The Hopfield network (1982): E(s) = -s W s / 2 with Hebb's W = sum_p p p^T / n, W_ii = 0.

@@ -27,8 +27,13 @@ def over_rows(part: Callable[[slice], None], rows: int) -> None:
         for k in range(numbers.start, numbers.stop):
             part(slice(rows * k // pieces, rows * (k + 1) // pieces))
 
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_blas_thread():
         over_chains(run, pieces)
+
+
+def one_blas_thread() -> Any:
+    """Return a context in which every matrix product runs on one thread, so that its bits are always the same."""
+    return _blas().limit(limits=1, user_api="blas")
 
 
 @cache

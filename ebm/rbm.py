@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from ebm.centring import Centre
 from ebm.energy import Energy
-from ebm.layers import draw_units, softplus_rows, sum_softplus
+from ebm.layers import draw_units, logistic, softplus_rows, sum_softplus
 from ebm.parameter import Parameter
 from ebm.products import over_rows
 from samplers import protocols
@@ -153,6 +154,41 @@ class RBM(Energy):
 
         over_rows(part, len(x))
 
+    def learnable(self) -> dict[str, np.ndarray]:
+        """Return the arrays that learning changes in place: W, b, c."""
+        return {"W": self.W, "b": self.b, "c": self.c}
+
+    def parameter_gradient(self, x: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return sum_i weights_i dE(x_i)/dparameter: dE/dW = -v P(h=1|v)^T, dE/db = -v, dE/dc = -P(h=1|v) at beta = 1.
+
+        Args:
+            x: visible configurations (n, n_visible).
+            weights: weight of each configuration, (n,).
+        """
+        v = x.astype(self.W.dtype)
+        return layer_gradient(v, self.W, self.c, weights)[0]
+
+    def centred_gradient(self, x: np.ndarray, weights: np.ndarray, centre: Centre) -> dict[str, np.ndarray]:
+        """Return the centred direction; the centre follows the rows of negative weight, the data."""
+        v = x.astype(self.W.dtype)
+        return centred(v, *layer_gradient(v, self.W, self.c, weights), weights, centre)
+
+    def model_gradient(self) -> dict[str, np.ndarray]:
+        """Return <dE/dparameter>_model exactly at beta = 1, by a sum over all states of the hidden layer."""
+        from ebm.exact import states
+
+        W, b, c = (a.astype(np.float64) for a in (self.W, self.b, self.c))
+        total, log_z = {"W": np.zeros_like(W), "b": np.zeros_like(b), "c": np.zeros_like(c)}, self.log_z()
+        for block in states((self.n_hidden,), "binary"):
+            h = block.astype(np.float64)
+            field, log_p = h @ W.T + b, np.empty(len(h))
+            softplus_rows(field, np.ones(len(h)), log_p)
+            p, v = np.exp(log_p + h @ c - log_z), expit(field)
+            total["W"] -= v.T @ (p[:, None] * h)
+            total["b"] -= p @ v
+            total["c"] -= p @ h
+        return total
+
     def log_z(self, beta: float = 1.0) -> float:
         """Return ln Z(beta) exactly, by a sum over all states of the smaller layer (at most 24 units)."""
         from ebm.exact import rbm_log_z
@@ -161,6 +197,32 @@ class RBM(Energy):
 
     def __repr__(self) -> str:
         return f"RBM({self.n_visible}, {self.n_hidden})"
+
+
+def layer_gradient(
+    v: np.ndarray, W: np.ndarray, c: np.ndarray, weights: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return sum_i weights_i dE_i of E = -b.v - c.h - v W h with h = P(h=1|v), by name; and these h (n, n_hidden)."""
+    h, scale = np.empty((len(v), len(c)), W.dtype), -weights.astype(W.dtype)
+
+    def probabilities(rows: slice) -> None:
+        np.matmul(v[rows], W, out=h[rows])
+        logistic(h[rows], c)
+
+    over_rows(probabilities, len(v))
+    weighted, gradient = scale[:, None] * h, np.empty_like(W)
+    over_rows(lambda rows: np.matmul(v[:, rows].T, weighted, out=gradient[rows]), len(W))
+    return {"W": gradient, "b": scale @ v, "c": weighted.sum(0)}, h
+
+
+def centred(
+    v: np.ndarray, gradient: dict[str, np.ndarray], h: np.ndarray, weights: np.ndarray, centre: Centre
+) -> dict[str, np.ndarray]:
+    """Return the centred direction of a gradient, after the centre has followed the rows of negative weight."""
+    data = np.where(weights < 0, weights, 0.0)
+    data = (data / data.sum()).astype(v.dtype)
+    centre.update(data @ v, data @ h)
+    return centre.direction(gradient)
 
 
 def create_layers(

@@ -15,6 +15,7 @@ import samplers
 from ebm import exact
 
 CRITICAL = exact.onsager_critical_temperature()
+CRITICAL_CUMULANT = 0.61069  # of the periodic square lattice at T_c, L -> infinity (Salas and Sokal 2000)
 TEMPERATURES = (1.7, 1.9, 2.05, 2.15, 2.2, 2.24, CRITICAL, 2.3, 2.34, 2.4, 2.5, 2.7, 3.0)
 SWEEPS = {8: 40_000, 16: 24_000, 32: 20_000}  # of each chain at each temperature, by side of the lattice
 THIN = 5  # sweeps a draw: draws stay correlated over 10 to 100 sweeps, so hardly anything is lost
@@ -24,6 +25,21 @@ QUANTITIES = (  # name, unit, exact on an L x L torus, exact on the infinite lat
     ("magnetisation", r"magnetisation per spin, $\langle|m|\rangle$", None, exact.onsager_magnetisation),
     ("Binder cumulant", "Binder cumulant U", None, None),
 )
+
+TITLE = "The Ising magnet through its transition"
+TEXT = """\
+Metropolis sampling of L x L periodic lattices, E = -J sum s s', against Kaufman's exact energy and heat capacity of
+each L and Onsager's of the infinite lattice. Errors are standard errors by the Gamma method, which includes the
+autocorrelation of the draws. Above T_c half of the chains start disordered and half ordered, below it all ordered: a
+random start can freeze into stripes there.
+
+"""
+HEAD = ("", "measured", "theory")
+PICTURES = {
+    "spins.png": "Spins below, at and above the critical temperature: order, domains of all sizes, small domains.",
+    "transition.png": "Points are measured, lines are exact. Only the infinite lattice has a singular heat capacity; "
+    "the Binder cumulants of all sides meet at the critical temperature.",
+}
 
 
 def measure(l: int, temperature: float, sweeps: int, chains: int, seed: int) -> list[samplers.Estimate]:
@@ -47,8 +63,8 @@ def measure(l: int, temperature: float, sweeps: int, chains: int, seed: int) -> 
 def crossing(temperatures: np.ndarray, small: np.ndarray, large: np.ndarray) -> tuple[float, float]:
     """Return where two Binder cumulants (temperatures, (U, error)) cross, from a parabola through their difference."""
     near = np.abs(temperatures - CRITICAL) < 0.14
-    t, difference, error = temperatures[near] - CRITICAL, (large - small)[near, 0], np.hypot(*np.stack([small, large])[:, near, 1])
-    fit, covariance = np.polyfit(t, difference, 2, w=1.0 / error, cov="unscaled")
+    difference, error = (large - small)[near, 0], np.hypot(small[near, 1], large[near, 1])
+    fit, covariance = np.polyfit(temperatures[near] - CRITICAL, difference, 2, w=1.0 / error, cov="unscaled")
     root = min(np.roots(fit).real, key=abs)
     powers = np.array([root**2, root, 1.0])
     return CRITICAL + root, float(np.sqrt(powers @ covariance @ powers) / abs(np.polyval(np.polyder(fit), root)))
@@ -56,7 +72,7 @@ def crossing(temperatures: np.ndarray, small: np.ndarray, large: np.ndarray) -> 
 
 def draw(temperatures: np.ndarray, found: dict[int, np.ndarray], path: Path) -> None:
     """Draw measurements as points with error bars, and what is exact as lines."""
-    picture, axes = report.figure(2, 2, 14, 10)
+    picture, axes = report.figure(2, 2, 13, 9.6)
     fine = np.linspace(temperatures.min() - 0.05, temperatures.max() + 0.05, 501)
     for k, (panel, (name, label, finite, infinite)) in enumerate(zip(axes.flat, QUANTITIES, strict=True)):
         for (l, points), colour, marker in zip(found.items(), report.COLOURS, report.MARKERS, strict=False):
@@ -65,24 +81,27 @@ def draw(temperatures: np.ndarray, found: dict[int, np.ndarray], path: Path) -> 
             panel.errorbar(temperatures, *points[:, k, :2].T, fmt=marker, color=colour, label=f"L = {l}, measured")
         if infinite:
             panel.plot(fine, [infinite(1 / t) for t in fine], "k--", label="infinite, exact")
-        panel.axvline(CRITICAL, color="0.7", linewidth=1.0, zorder=0)
+        panel.axvline(CRITICAL, color="0.7", linewidth=1.0, zorder=0, label="exact $T_c$")
         panel.set(title=name, xlabel=r"temperature T ($J\,/\,k_B$)", ylabel=label)
     axes[0, 1].set_ylim(0.0, 1.25 * max(points[:, 1, 0].max() for points in found.values()))
-    axes[1, 1].set_title("Binder cumulant: all sides cross at $T_c$ (grey)")
     axes[0, 1].legend(fontsize=11)
+    axes[1, 1].axhline(CRITICAL_CUMULANT, color="k", linestyle=":", label=f"{CRITICAL_CUMULANT} (Salas, Sokal 2000)")
+    axes[1, 1].set(title="Binder cumulant near $T_c$", xlim=(CRITICAL - 0.13, CRITICAL + 0.15), ylim=(0.47, 0.67))
+    axes[1, 1].legend(fontsize=11, loc="lower left")
     report.save(picture, path)
 
 
 def draw_spins(l: int, sweeps: int, seed: int, path: Path) -> None:
     """Draw a configuration below, at and above T_c, each reached from the ordered lattice."""
-    picture, axes = report.figure(1, 3, 14, 5.2)
+    picture, axes = report.figure(1, 3, 13, 4.8)
     for panel, temperature, where in zip(axes.flat, (2.0, CRITICAL, 2.6), ("below", "at", "above"), strict=True):
         run = samplers.sample(
             ebm.Ising((l, l)), samplers.Metropolis(), chains=1, draws=1, warmup=sweeps, beta=1 / temperature,
             init=np.ones((1, l, l), np.int8), seed=seed, progress=False,
         )  # fmt: skip
         panel.imshow(run.x[0, 0], cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
-        panel.set(title=f"{where} $T_c$: T = {temperature:.3f} $J/k_B$", xticks=[], yticks=[])
+        panel.spines[:].set_visible(True)
+        panel.set(title=rf"{where} $T_c$: T = {temperature:.3f} $J\,/\,k_B$", xticks=[], yticks=[])
     report.save(picture, path)
 
 
@@ -90,31 +109,33 @@ def main(
     folder: Path = report.RESULTS / "ising_transition", sweeps: dict[int, int] = SWEEPS,
     temperatures: tuple[float, ...] = TEMPERATURES, chains: int = 8, seed: int = 1,
 ) -> dict:  # fmt: skip
-    """Measure each lattice at each temperature, compare with the exact results, and write the folder."""
-    clock, found, grid, sides = report.begin(folder), {}, np.array(temperatures), list(sweeps)
-    for l in sides:
-        estimates = [measure(l, t, sweeps[l], chains, seed + 1000 * l + k) for k, t in enumerate(temperatures)]
+    """Measure each lattice at each temperature, compare with what is exact, and write the folder."""
+    clock, found, grid = report.begin(folder), {}, np.array(temperatures)
+    for l, number in sweeps.items():
+        estimates = [measure(l, t, number, chains, seed + 1000 * l + k) for k, t in enumerate(temperatures)]
         found[l] = np.array(estimates)  # (temperatures, quantities, (value, error, tau, ess))
         print(f"L = {l}: tau at most {THIN * found[l][..., 2].max():.0f} sweeps, {clock():.0f} s")
-    numbers = {"L": sides, "temperatures": temperatures, "estimates": {l: points[..., :2].tolist() for l, points in found.items()}}
+    numbers: dict = {"temperatures": grid.tolist(), "estimates": {l: points.tolist() for l, points in found.items()}}
     rows = []
     for k, (name, _, finite, _) in enumerate(QUANTITIES[:2]):
         z = np.concatenate([(p[:, k, 0] - [finite(l, 1 / t) for t in grid]) / p[:, k, 1] for l, p in found.items()])
-        numbers[name] = {"chi_square": z @ z, "points": z.size, "p_value": chi2.sf(z @ z, z.size), "largest_z": abs(z).max()}
-        rows.append([f"chi-square of {name} against Kaufman", f"{z @ z:.1f} (p = {chi2.sf(z @ z, z.size):.2f})", f"{z.size} points"])
-    numbers["crossing"] = value, error = crossing(grid, found[sides[-2]][:, 3, :2], found[sides[-1]][:, 3, :2])
-    rows.append([f"T_c where U of L = {sides[-2]} and {sides[-1]} cross", report.with_error(value, error), f"{CRITICAL:.5f}"])
-    table = report.table(["", "measured", "theory"], rows)
-    print(table)
+        p_value = chi2.sf(z @ z, z.size)
+        numbers[name] = {"chi_square": z @ z, "points": z.size, "p_value": p_value, "largest_z": np.abs(z).max()}
+        rows.append([f"{name}: chi-square about Kaufman's", f"{z @ z:.1f} (p = {p_value:.2f})", f"{z.size} points"])
+    small, l = list(sweeps)[-2:]
+    numbers["crossing"] = crossing(grid, found[small][:, 3, :2], found[l][:, 3, :2])
+    rows.append([f"T_c, where U of L = {small} and {l} cross", report.with_error(*numbers["crossing"]), f"{CRITICAL:.5f}"])
+    numbers["cumulant"] = found[l][np.abs(grid - CRITICAL).argmin(), 3, :2].tolist()
+    rows.append([f"Binder cumulant at T_c, L = {l}", report.with_error(*numbers["cumulant"]), f"{CRITICAL_CUMULANT}"])
+    print(report.table(HEAD, rows))
     draw(grid, found, folder / "transition.png")
-    draw_spins(2 * sides[-1], sweeps[sides[-1]] // 2, seed, folder / "spins.png")
+    draw_spins(2 * l, sweeps[l], seed, folder / "spins.png")
     samplers.sample(
-        ebm.Ising((sides[-1],) * 2), samplers.Metropolis(), draws=500, thin=max(1, sweeps[sides[-1]] // 500), beta=1 / CRITICAL,
-        seed=seed, store=report.new_file(folder / "critical.h5"), observables={"m": ebm.magnetisation}, progress=False,
+        ebm.Ising((l, l)), samplers.Metropolis(), draws=500, thin=max(1, sweeps[l] // 500), beta=1 / CRITICAL,
+        seed=seed, observables={"m": ebm.magnetisation}, store=report.new_file(folder / "critical.h5"), progress=False,
     )  # fmt: skip
-    report.write(
-        folder, "Ising", table, {"spins.png": "x", "transition.png": ""}, numbers, {"chains": chains, "sweeps": sweeps, "seed": seed}
-    )
+    settings = {"sweeps": sweeps, "chains": chains, "seed": seed, "seconds": round(clock())}
+    report.write(folder, "ising_transition.py", TITLE, TEXT + report.table(HEAD, rows), PICTURES, numbers, settings)
     return numbers
 
 

@@ -16,6 +16,7 @@ matplotlib.use("agg")  # figures go to files: no screen is needed
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito (2008)
@@ -32,7 +33,7 @@ STYLE = {
     "errorbar.capsize": 3.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "figure.dpi": 100,
+    "figure.dpi": 120,
 }
 
 
@@ -57,8 +58,10 @@ def figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure
 
 
 def save(picture: Figure, path: Path) -> None:
-    """Write a figure and close it."""
-    picture.savefig(path)
+    """Write a figure as a PNG of 128 colours, a third of the size of one of all colours, and close it."""
+    picture.canvas.draw()
+    image = Image.fromarray(np.asarray(picture.canvas.buffer_rgba())).convert("RGB")
+    image.quantize(128).save(path, optimize=True)
     plt.close(picture)
 
 
@@ -77,30 +80,39 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def write(
-    folder: Path, script: str, title: str, text: str, pictures: Mapping[str, str], numbers: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    folder: Path, script: str, story: str | None, tables: Sequence[str], pictures: Mapping[str, str],
+    numbers: Mapping[str, Any], settings: Mapping[str, Any],
 ) -> None:  # fmt: skip
     """Write metrics.json and README.md of a run, beside the figures and chain files that its folder already holds.
 
     Args:
         folder: the folder of the run.
-        script: file name of the example.
-        title: headline of the README.
-        text: its text, in Markdown.
+        script: `__file__` of the example.
+        story: `__doc__` of the example: a headline, and paragraphs in Markdown.
+        tables: tables and sentences about what was measured.
         pictures: caption of each figure, by file name.
         numbers: what was measured.
         settings: sizes and seed of the run.
     """
-    command = f"python examples/{script}"
+    headline, _, paragraphs = (story or "").partition("\n")
+    command = f"python examples/{Path(script).name}"
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
     record = {"command": command, "settings": settings, "versions": versions, "results": numbers}
-    (folder / "metrics.json").write_text(json.dumps(record, indent=1, default=float, allow_nan=False) + "\n", "utf-8")
-    parts = [f"# {title}", text, *(f"![{caption}]({name})\n\n*{caption}*" for name, caption in pictures.items())]
-    parts += ["## How it was made", f"`{command}`, with {_listed(settings)}.", f"Versions: {_listed(versions)}."]
-    for file in sorted(folder.glob("*.h5")):
-        parts.append(f"Look into the chains: `python -m samplers results/{folder.name}/{file.name} --plot`")
-    parts.append("All numbers are in [metrics.json](metrics.json). The script writes this folder: edit the script, not the folder.")
+    (folder / "metrics.json").write_text(json.dumps(record, indent=1, default=_plain, allow_nan=False) + "\n", "utf-8")
+    parts = [f"# {headline.rstrip('.')}", paragraphs.strip(), *tables]
+    parts += [f"![{name}]({name})\n\n*{caption}*" for name, caption in pictures.items()]
+    parts += ["## How it was made", f"`{command}`: {_listed(settings)}.", f"Versions: {_listed(versions)}."]
+    parts += [
+        f"Look into the chains: `python -m samplers results/{folder.name}/{file.name} --plot`"
+        for file in sorted(folder.glob("*.h5"))
+    ]
+    parts.append("All numbers: [metrics.json](metrics.json). The script writes this folder; edit the script instead.")
     (folder / "README.md").write_text("\n\n".join(parts) + "\n", "utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Return numpy numbers and arrays as those of Python."""
+    return value.tolist()
 
 
 def _listed(values: Mapping[str, Any]) -> str:

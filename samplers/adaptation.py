@@ -11,6 +11,7 @@ import numpy as np
 from samplers.compiled import inline
 
 GAMMA, OFFSET, DECAY = 0.05, 10.0, 0.75  # Hoffman and Gelman (2014), section 3.2.1
+LOG_TURN = math.log(2.0 * math.pi)
 
 # What a warm-up sweep does with the mass: nothing, collect variances, or collect and then use them.
 WAIT, COLLECT, UPDATE = 0, 1, 2
@@ -25,13 +26,19 @@ def start_dual_averaging(step_size: np.ndarray) -> np.ndarray:
 
 
 @inline
-def dual_average(step_size, averaging, chain, acceptance, target):
-    """Move a chain's step size towards the target acceptance (Nesterov's dual averaging, Hoffman and Gelman 2014)."""
+def dual_average(step_size, averaging, chain, acceptance, target, wrap):
+    """Move a chain's step size towards the target acceptance (Nesterov's dual averaging, Hoffman and Gelman 2014).
+
+    On angles (`wrap`) no step is longer than a turn: where more are accepted than aimed at, however long they are, the
+    step would grow without end, until no digit of the angle is left.
+    """
     row = averaging[chain]
     row[0] += 1.0
     eta = 1.0 / (row[0] + OFFSET)
     row[1] = (1.0 - eta) * row[1] + eta * (target - acceptance)
     log_step = row[2] - math.sqrt(row[0]) / GAMMA * row[1]
+    if wrap:
+        log_step = min(log_step, LOG_TURN)
     weight = row[0] ** -DECAY
     row[3] = weight * log_step + (1.0 - weight) * row[3]
     step_size[chain] = math.exp(log_step)

@@ -18,7 +18,7 @@ LARGEST_RELATIVE_ERROR = 0.5  # beyond it tau is biased low, since a short chain
 class AutocorrelationTime(NamedTuple):
     """An integrated autocorrelation time, its standard error, and the lag at which the sum was cut (all in draws).
 
-    `error` is inf if the chains are too short to measure `tau`, which then is only a rough lower estimate; both are nan
+    `error` is inf if the chains are too short to measure `tau`, which then is rough and mostly too low; both are nan
     where tau is not defined (a constant series, fewer than 4 draws, an oscillation that does not decay).
     """
 
@@ -153,10 +153,11 @@ def integrated_autocorrelation_time(series: ArrayLike) -> AutocorrelationTime:
     tau = (covariance + 2.0 * window * covariance / total) / variance
     squares = 1.0 + 2.0 * float(np.sum(rho[1 : window + 1] ** 2))
     relative_variance = (4.0 * window - 1.0 - 4.0 * tau + 2.0 * squares) / total
-    # An open window below tau = 1 is an oscillation that never dies out.
-    if closed and tau > 0.0 and relative_variance < LARGEST_RELATIVE_ERROR**2:
-        return AutocorrelationTime(float(tau), float(tau * np.sqrt(max(relative_variance, 0.0))), window)
-    return AutocorrelationTime(float(tau) if tau >= 1.0 else np.nan, np.inf if tau >= 1.0 else np.nan, window)
+    tau, relative_error = float(tau), float(np.sqrt(max(relative_variance, 0.0)))
+    if (tau < 1.0 and not closed) or tau <= 0.0:  # an oscillation that never dies out, or is not seen to
+        return AutocorrelationTime(np.nan, np.nan, window)
+    measured = closed and relative_error < LARGEST_RELATIVE_ERROR
+    return AutocorrelationTime(tau, tau * relative_error if measured else np.inf, window)
 
 
 def _window(tau: NDArray[np.float64], total: int) -> tuple[int, bool]:

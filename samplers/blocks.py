@@ -61,7 +61,7 @@ class Blocks:
         self.chains, self.sites = state["x"].shape
 
     def run(self, interrupted: InterruptFlag, progress: bool) -> bool:
-        """Run to the end; return False if Ctrl-C came first (all complete blocks are recorded)."""
+        """Run to the end; return False if Ctrl-C came meanwhile (all complete blocks are recorded)."""
         from tqdm import tqdm
 
         total = self.warmup - self.warmed + self.draws - self.record.draws
@@ -82,7 +82,7 @@ class Blocks:
                 seconds = max(time.perf_counter() - began, 1e-6)
                 size = int(min(max(1, n * BLOCK_SECONDS / seconds), 8 * size, most))
                 bar.update(n)
-        return True
+        return not interrupted  # or a loop over many short runs could not be stopped
 
     def _ended(self) -> bool:
         return self.warmed == self.warmup and self.record.draws == self.draws

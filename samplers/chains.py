@@ -16,7 +16,8 @@ class Chains:
     """Draws of several chains and what was recorded with them.
 
     Attributes:
-        x: configurations (chains, draws, *shape); from disk lazy: sliceable, `np.asarray(x)` loads it; None if not kept.
+        x: configurations (chains, draws, *shape); from disk lazy (sliceable, `np.asarray(x)` loads it); None if not
+            kept.
         energy: E of each draw (chains, draws); None for a score without energy.
         observables: recorded observables, name -> (chains, draws).
         acceptance: mean acceptance of the sweeps of each draw (chains, draws).

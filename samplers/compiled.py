@@ -132,6 +132,7 @@ def _hash_function(function: python_types.FunctionType, digest: Any, seen: set[i
     if id(function) in seen:  # recursion: this function's code is already in the digest
         return True
     seen.add(id(function))
+    digest.update(f"{function.__module__}.".encode())  # cached code names its module, which must exist to load it
     captured = tuple(cell.cell_contents for cell in function.__closure__ or ())
     return (
         _hash_code(function.__code__, function.__globals__, digest, seen)

@@ -31,12 +31,15 @@ def _begin(x, inverse_mass, step_size, y, momentum, stream):
 
 @inline
 def _kick_and_drift(y, momentum, gradient, inverse_mass, kick, step):
-    """p -= kick du/dx; y += step p / mass. Returns whether y is finite."""
+    """p -= kick du/dx; y += step p / mass. Returns whether y is in reach: its square is finite.
+
+    Beyond that energies that are sums of infinities stop being numbers, which would look like a fault of theirs.
+    """
     total = 0.0
     for i in range(y.shape[0]):
         momentum[i] -= kick * gradient[i]
         y[i] += step * inverse_mass[i] * momentum[i]
-        total += y[i]
+        total += y[i] * y[i]
     return np.isfinite(total)
 
 
@@ -48,6 +51,14 @@ def _kinetic(momentum, gradient, inverse_mass, kick):
         last = momentum[i] - kick * gradient[i]
         kinetic += 0.5 * inverse_mass[i] * last * last
     return kinetic
+
+
+@inline
+def _log_ratio(u, u_y, kinetic, kinetic_y):
+    """log of exp(-H) at the end over exp(-H) at the start; an end of infinite energy is impossible, whatever p is."""
+    if u_y == np.inf:
+        return -np.inf
+    return u - u_y + kinetic - kinetic_y
 
 
 @inline
@@ -63,7 +74,7 @@ def _finish(arrays, chain, y, u_y, gradient_y, finite, log_ratio, settings, adap
             gradient[chain, i] = gradient_y[i]
         u[chain] = u_y
     if adapting >= 0 and target > 0.0 and probability == probability:
-        adaptation.dual_average(step_size, averaging, chain, probability, target)
+        adaptation.dual_average(step_size, averaging, chain, probability, target, wrap)
         if schedule[adapting] != adaptation.WAIT and not wrap:  # an angle has no variance: its mass stays one
             adaptation.collect(moments, chain, x[chain])
             if schedule[adapting] == adaptation.UPDATE:
@@ -94,7 +105,8 @@ def _hmc_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     log_ratio = 0.0
     if finite:
         u_y = call_reduced(tag, y, beta[chain], p)
-        log_ratio = u[chain] - u_y + kinetic - _kinetic(momentum, gradient_y, inverse_mass[chain], 0.5 * step)
+        end = _kinetic(momentum, gradient_y, inverse_mass[chain], 0.5 * step)
+        log_ratio = _log_ratio(u[chain], u_y, kinetic, end)
     return _finish(state, chain, y, u_y, gradient_y, finite, log_ratio, settings, adapting, stream)
 
 
@@ -119,7 +131,7 @@ def _finish_chains(arrays, y, momentum, u_y, gradient_y, finite, kinetic, step, 
     for c in range(y.shape[0]):
         stream = random.load(streams, c)
         end = _kinetic(momentum[c], gradient_y[c], inverse_mass[c], 0.5 * step[c])
-        log_ratio = u[c] - u_y[c] + kinetic[c] - end
+        log_ratio = _log_ratio(u[c], u_y[c], kinetic[c], end)
         out[c], stream = _finish(
             arrays, c, y[c], u_y[c], gradient_y[c], finite[c], log_ratio, settings, adapting, stream
         )

@@ -1,6 +1,7 @@
 """The story of a run: what made it, in words and numbers that are stored with it and compared before it is resumed."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,30 @@ def fingerprint_energy(energy: Any) -> str:
     The probes tell energies apart that say nothing of their parameters, such as a network or a bare function.
     """
     digest = hashlib.sha256(repr((protocols.name_of(energy), tuple(energy.shape), energy.domain)).encode())
-    for name, value in getattr(energy, "parameters", dict)().items():
-        array = np.ascontiguousarray(value.toarray() if hasattr(value, "toarray") else value)
-        digest.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())
+    _hash_parameters(energy, digest)
     probes = initial(energy, PROBES, 0)
     beta = np.ones(PROBES)
     value = (protocols.reduced if protocols.has_energy(energy) else protocols.reduced_gradient)(energy, probes, beta)
     digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _hash_parameters(energy: Any, digest: Any) -> None:
+    """Add an energy's parameters, and those of the energies it is made of; other things may mean another by the name."""
+    own = getattr(energy, "parameters", None)
+    parameters = own() if callable(own) else own
+    for name, value in parameters.items() if isinstance(parameters, Mapping) else ():
+        if isinstance(value, protocols.Space):
+            digest.update(f"{name}:{protocols.name_of(value)}".encode())
+            _hash_parameters(value, digest)
+            continue
+        array = np.ascontiguousarray(value.toarray() if hasattr(value, "toarray") else value)
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())
+
+
+def _story_of(energy: Any) -> str:
+    """Return the repr of an energy; of a class without one only its name, since Python would add an address."""
+    return protocols.name_of(energy) if type(energy).__repr__ is object.__repr__ else repr(energy)
 
 
 def describe(
@@ -33,7 +50,7 @@ def describe(
 ) -> dict[str, Any]:  # fmt: skip
     """Return all that decides a run's bits, except its length: numbers, strings and lists, ready for a file."""
     return {
-        "energy": repr(energy),
+        "energy": _story_of(energy),
         "energy_fingerprint": fingerprint_energy(energy),
         "sampler": repr(sampler),
         "beta": beta,

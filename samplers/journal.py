@@ -46,7 +46,8 @@ class Records(NamedTuple):
         return int(self.starts[-1] + self.counts[-1]) if len(self.starts) else 0
 
 
-NO_RECORDS = Records(*np.zeros((3, 0), np.int64), end=0, checkpoint=None)
+_NOTHING = np.zeros(0, np.int64)
+NO_RECORDS = Records(_NOTHING, _NOTHING, _NOTHING, 0, None)
 
 
 class _Head(NamedTuple):

@@ -28,6 +28,8 @@ def _propose(x, gradient, drift, y, stream):
 @inline
 def _log_ratio(x, y, u_x, u_y, gradient_x, gradient_y, drift):
     """log of p(y) q(x|y) / (p(x) q(y|x)); angles are wrapped only afterwards, so that y - x is the step taken."""
+    if u_y == np.inf:  # impossible, whatever the gradient is there
+        return -np.inf
     forward = 0.0
     backward = 0.0
     for i in range(x.shape[0]):
@@ -60,7 +62,7 @@ def _finish(x, y, u, u_y, gradient, gradient_y, step_size, averaging, chain, fin
             gradient[chain, i] = gradient_y[i]
         u[chain] = u_y
     if adapting >= 0 and target > 0.0 and probability == probability:
-        adaptation.dual_average(step_size, averaging, chain, probability, target)
+        adaptation.dual_average(step_size, averaging, chain, probability, target, wrap)
         if adapting == warmup - 1:
             adaptation.finish_dual_averaging(step_size, averaging, chain)
     return probability, stream

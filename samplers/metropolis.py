@@ -50,10 +50,10 @@ def in_dtype(x, site, value):
 
 
 @inline
-def _adapt(step_size, averaging, chain, acceptance, target, warmup, adapting):
+def _adapt(step_size, averaging, chain, acceptance, target, warmup, adapting, wrap):
     """Let the step of a chain follow its acceptance during warm-up."""
     if adapting >= 0 and target > 0.0 and acceptance == acceptance:
-        adaptation.dual_average(step_size, averaging, chain, acceptance, target)
+        adaptation.dual_average(step_size, averaging, chain, acceptance, target, wrap)
         if adapting == warmup - 1:
             adaptation.finish_dual_averaging(step_size, averaging, chain)
 
@@ -76,7 +76,7 @@ def _single_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
         elif not probability == probability:
             accepted = np.nan
     accepted /= order.shape[0]
-    _adapt(step_size, averaging, chain, accepted, target, warmup, adapting)
+    _adapt(step_size, averaging, chain, accepted, target, warmup, adapting, kind == ANGLE)
     return accepted, stream
 
 
@@ -126,7 +126,7 @@ def _gaussian_finish(x, y, u, u_y, step_size, averaging, chain, finite, settings
         for i in range(y.shape[0]):
             x[chain, i] = wrap_angle(y[i]) if wrap else y[i]
         u[chain] = u_y
-    _adapt(step_size, averaging, chain, probability, target, warmup, adapting)
+    _adapt(step_size, averaging, chain, probability, target, warmup, adapting, wrap)
     return probability, stream
 
 
@@ -199,9 +199,9 @@ def _gaussian_finish_chains(x, y, u, u_y, step_size, averaging, finite, settings
 
 
 @njit(cache=True, **OPTIONS)
-def _adapt_chains(step_size, averaging, acceptance, target, warmup, adapting):
+def _adapt_chains(step_size, averaging, acceptance, target, warmup, adapting, wrap):
     for c in range(step_size.shape[0]):
-        _adapt(step_size, averaging, c, acceptance[c], target, warmup, adapting)
+        _adapt(step_size, averaging, c, acceptance[c], target, warmup, adapting, wrap)
 
 
 _KERNELS = {
@@ -299,5 +299,5 @@ class Metropolis(Sampler):
                 _exchange_propose_chains(x, y, streams)
             _accept_chains(x, y, u, protocols.reduced(energy, y, beta), streams, acceptance)
         acceptance /= x.shape[1]
-        _adapt_chains(step_size, averaging, acceptance, target, warmup, adapting)
+        _adapt_chains(step_size, averaging, acceptance, target, warmup, adapting, kind == ANGLE)
         return acceptance

@@ -46,7 +46,8 @@ def sample(
         warmup: sweeps before the first draw; the only ones in which step sizes adapt.
         thin: sweeps a draw.
         beta: inverse temperature 1 / T, positive (k_B = 1).
-        init: starting configurations (chains, *shape); default: uniform for discrete sites and angles, N(0, 1) for real.
+        init: starting configurations (chains, *shape); default: uniform for discrete sites and angles, N(0, 1)
+            for real numbers.
         seed: non-negative integer; None takes one from the operating system and records it.
         observables: functions (n, *shape) -> (n,) recorded at every draw, by name.
         keep_x: whether configurations are kept; observables and energies are recorded either way.

@@ -21,7 +21,7 @@ State = dict[str, np.ndarray]  # arrays with one row a chain: always x (chains, 
 
 @Driver
 def run(tag, p, state, settings, x, streams, draws, thin, first, scratch_rows, out, acceptance):
-    """Run draws * thin sweeps of every chain, adding up acceptance; `first`: number of the first warm-up sweep, or -1."""
+    """Run draws * thin sweeps of every chain, adding up `acceptance`; `first` numbers warm-up sweeps, -1: none."""
     scratch = np.empty((scratch_rows, x.shape[1]))
     for chain in range(x.shape[0]):
         stream = random.load(streams, chain)

@@ -107,7 +107,7 @@ def image(description: Description, draws: int, checkpoint: bytes) -> bytes:
     import h5py
 
     as_json = sorted(name for name, value in description.attributes.items() if not _is_plain(value))
-    own = {
+    own: dict[str, Any] = {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
         "about": STORY,

@@ -36,6 +36,13 @@ def test_tau_and_its_error_match_ar1(ar1: Ar1, r: float, draws: int) -> None:
     assert low <= np.sum(np.abs(tau - exact) < error) <= high
 
 
+def test_the_bias_of_the_common_mean_is_corrected(ar1: Ar1) -> None:
+    """A t-test over replicas at alpha = 1e-6 without allowance; uncorrected it is low by ten times the noise."""
+    rng = np.random.default_rng(11)
+    tau = np.array([integrated_autocorrelation_time(ar1(0.9, (1, 1000), rng)).tau for _ in range(3000)])
+    assert abs(tau.mean() - 19.0) < stats.t.isf(ALPHA / 2, 2999) * tau.std(ddof=1) / np.sqrt(3000)
+
+
 @pytest.mark.parametrize("r", [-0.5, 0.5, 0.9])
 def test_tau_agrees_with_arviz(ar1: Ar1, r: float) -> None:
     """ArviZ cuts the sum by Geyer's rule, so the two differ by the noise of a few more or fewer lags."""
@@ -128,6 +135,13 @@ def test_rescaling_loses_no_more_than_one_rounding(series: list[float]) -> None:
 def test_the_smallest_numbers_are_no_constant() -> None:
     values, offset, scale = rescaled([5e-324, 0.0, 1e-323])
     np.testing.assert_array_equal(values * scale + offset, [[5e-324, 0.0, 1e-323]])
+
+
+def test_an_antithetic_chain_that_is_too_short_has_tau_but_no_error(ar1: Ar1) -> None:
+    taus = [integrated_autocorrelation_time(ar1(-0.9, (1, 300), np.random.default_rng(seed))) for seed in range(20)]
+    unmeasured = [t for t in taus if not np.isfinite(t.error)]
+    assert len(unmeasured) > 10
+    assert any(0.0 < t.tau < 1.0 and t.error == np.inf for t in unmeasured)
 
 
 def test_spins_are_taken_as_they_are_stored() -> None:

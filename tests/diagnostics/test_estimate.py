@@ -60,6 +60,14 @@ def test_the_error_of_a_mean_is_that_of_ar1(ar1: Make, make_chains: Make, r: flo
     assert abs(variances.mean() - exact) < noise + 0.05 * exact
 
 
+def test_the_jackknife_of_a_mean_is_the_spread_of_block_means(make_chains: Make) -> None:
+    """An identity: 50 blocks of 20 draws in each of 4 independent chains, error = sd of their means / sqrt(200)."""
+    energy = np.random.default_rng(2).normal(size=(4, 1000))
+    block_means = energy.reshape(200, 20).mean(axis=1)
+    result = estimate("energy", make_chains(energy=energy), method="jackknife")
+    assert result.error == pytest.approx(block_means.std(ddof=1) / np.sqrt(200), rel=1e-9)
+
+
 def test_both_methods_agree_on_a_heat_capacity(ar1: Make, make_chains: Make) -> None:
     energy = -100.0 + 5.0 * ar1(0.8, (4, 20000), np.random.default_rng(4))
     chains = make_chains(energy=energy)

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,19 +47,32 @@ class Server:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two images stand for MNIST, its folder is new, and no source answers."""
+    monkeypatch.setenv("EBM_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "MNIST_SOURCES", ("http://127.0.0.1:9/mnist/",))
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()}
+    monkeypatch.setattr(download, "MNIST_SHA256", sums)
+
+
+@pytest.fixture
+def server(small_mnist: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A source that answers, over the loopback interface."""
     server = Server()
     thread = threading.Thread(target=server.http.serve_forever, args=(0.01,))
     thread.start()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("EBM_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(download, "MNIST_SOURCES", (f"{server.url}/good/",))
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()}
-    monkeypatch.setattr(download, "MNIST_SHA256", sums)
-    yield server
-    server.http.shutdown()
-    thread.join()
-    server.http.server_close()
+    try:
+        try:
+            socket.create_connection(server.http.server_address, timeout=5).close()
+        except OSError:
+            pytest.skip("this machine has no loopback interface up")
+        yield server
+    finally:
+        server.http.shutdown()
+        thread.join()
+        server.http.server_close()
 
 
 def _put(folder: Path, **changed: bytes) -> Path:
@@ -81,13 +95,12 @@ def test_mnist_is_fetched_once_and_kept_as_served(server: Server) -> None:
     assert len(server.asked) == 2
 
 
-def test_a_file_already_there_is_used_untouched(server: Server) -> None:
+def test_a_file_already_there_is_used_untouched(small_mnist: None) -> None:
     recompressed = gzip.compress(LABELS, compresslevel=0)  # other bytes, same content
     folder = _put(data_folder(), labels=recompressed)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
     assert np.array_equal(mnist()[1], [7, 4])
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
-    assert server.asked == []
 
 
 @pytest.mark.parametrize("bad", ["none", "wrong", "page", "cut"])
@@ -105,10 +118,7 @@ def test_without_a_good_source_nothing_is_kept(bad: str, server: Server, monkeyp
     assert list((data_folder() / "mnist").iterdir()) == []
 
 
-def test_no_network_and_no_file_names_file_folder_and_source(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(download, "MNIST_SOURCES", ("http://127.0.0.1:9/mnist/",))  # nobody listens there
+def test_no_network_and_no_file_names_file_folder_and_source(small_mnist: None, tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         mnist()
     assert str(tmp_path / "data" / "mnist") in str(caught.value)
@@ -127,16 +137,15 @@ def test_no_network_and_no_file_names_file_folder_and_source(
     ],
     ids=["truncated", "other content", "empty", "not gzip", "bad stream"],
 )
-def test_a_corrupt_file_is_said_to_be_and_stays(corrupt: bytes, server: Server) -> None:
+def test_a_corrupt_file_is_said_to_be_and_stays(corrupt: bytes, small_mnist: None) -> None:
     path = _put(data_folder(), images=corrupt) / "train-images-idx3-ubyte.gz"
     with pytest.raises(DatasetError, match=r"train-images-idx3-ubyte\.gz is corrupt.*move it away"):
         mnist()
     assert path.read_bytes() == corrupt
-    assert server.asked == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    small_mnist: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("EBM_DATA", str(tmp_path / "file"))

@@ -1,4 +1,4 @@
-"""Flip one bit of a chain file of 100 draws at 300 places, and check that no wrong draw comes out: flips.py PATH."""
+"""Flip one bit of a chain file of 100 draws at 200 places, and check that no wrong draw comes out: flips.py PATH."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ path = Path(sys.argv[1])
 whole = path.read_bytes()
 rng = np.random.default_rng(5)
 refused = harmless = 0
-for place in rng.choice(len(whole), 300, replace=False):
+for place in rng.choice(len(whole), 200, replace=False):
     damaged = bytearray(whole)
     damaged[place] ^= 1 << int(rng.integers(8))
     path.write_bytes(damaged)

@@ -106,5 +106,5 @@ def test_a_flipped_bit_anywhere_never_gives_wrong_draws(
     finished: Path, known: ModuleType, run_script: Callable[..., str]
 ) -> None:
     refused, harmless = map(int, run_script("flips.py", finished).split())
-    assert refused > 100
-    assert refused + harmless == 300
+    assert refused > 70
+    assert refused + harmless == 200

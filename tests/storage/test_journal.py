@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from samplers import journal, store
 from samplers.store import Store, StoreError, read
 
 RECORDS = (3, 0, 5, 2)
@@ -68,8 +69,11 @@ def test_a_last_record_that_is_garbage_is_dropped(
         assert _journal(path).stat().st_size == ends[-1]
 
 
-@pytest.mark.parametrize("record", [0, 1, 2])
-def test_damage_with_good_records_after_it_says_where(record: int, killed: tuple[Path, list[int]]) -> None:
+@pytest.mark.parametrize(("record", "read_bytes"), [(0, 2**22), (1, 2**22), (2, 2**22), (0, 29)])
+def test_damage_with_good_records_after_it_says_where(
+    record: int, read_bytes: int, killed: tuple[Path, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "READ_BYTES", read_bytes)
     path, ends = killed
     whole = bytearray(_journal(path).read_bytes())
     safe = 4 + sum(RECORDS[:record])
@@ -171,6 +175,7 @@ def test_an_interrupt_in_an_append_stores_all_of_it_or_nothing(
     path = tmp_path / "run.h5"
     writer = known.create(path)
     known.extend(writer, 10)
+    content = _journal(path).read_bytes()
     system_write, calls = os.pwrite, 0
 
     def interrupted(file: int, data: bytes, offset: int) -> int:
@@ -184,7 +189,60 @@ def test_an_interrupt_in_an_append_stores_all_of_it_or_nothing(
         patch.setattr(os, "pwrite", interrupted)
         known.extend(writer, 20)
     assert writer.draws == 10
-    known.check(read(path))
+    assert _journal(path).read_bytes() == content
     known.extend(writer, 1)
     writer.close()
+    known.check(read(path))
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("target", ["run.h5", "run.h5.journal"])
+def test_an_interrupt_in_a_fold_loses_nothing_and_the_store_asks_to_be_opened_again(
+    target: str, after: bool, known: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.h5"
+    monkeypatch.setattr(store, "FOLD_BYTES", 1)
+    system_replace = os.replace
+    writer = known.create(path)
+
+    def interrupted(source: str, destination: str) -> None:
+        if Path(destination).name == target:
+            if after:
+                system_replace(source, destination)
+            raise KeyboardInterrupt
+        system_replace(source, destination)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", interrupted)
+        known.extend(writer, 1000)
+    known.check(read(path))
+    with pytest.raises(StoreError, match="interrupted while it was put in order: open it again"):
+        known.extend(writer, 1)
+    with pytest.raises(StoreError, match="is being written by another process"):
+        Store.open(path)
+    writer.close()
+    assert os.listdir(tmp_path) == ["run.h5"]
+    with Store.open(path) as writer:
+        assert writer.draws == 1000
+    known.check(read(path))
+
+
+def test_a_lock_on_a_journal_that_its_owner_has_just_removed_does_not_count(
+    known: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.h5"
+    owner = known.create(path)
+    known.extend(owner, 5)
+    system_lock = journal.fcntl.flock
+
+    def owner_closes_first(file: int, kind: int) -> None:
+        owner.close()
+        system_lock(file, kind)
+
+    monkeypatch.setattr(journal.fcntl, "flock", owner_closes_first)
+    with Store.open(path) as writer:
+        known.extend(writer, 5)
+        with pytest.raises(StoreError, match="is being written by another process"):
+            Store.open(path)
+        assert read(path).draws == 10
     known.check(read(path))

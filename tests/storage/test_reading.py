@@ -1,5 +1,6 @@
 """Stored arrays behave like numpy's, stay what they were, and can be read while a writer goes on."""
 
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,39 @@ def test_a_run_that_was_read_stays_as_it_was(
         known.check(run)
 
 
+def test_a_fold_replaces_the_file_and_never_changes_it(known: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    with known.create(path) as writer:
+        known.extend(writer, 10)
+    content = path.read_bytes()
+    os.link(path, tmp_path / "old.h5")
+    with Store.open(path) as writer:
+        known.extend(writer, 10)
+    assert (tmp_path / "old.h5").read_bytes() == content
+    assert not path.samefile(tmp_path / "old.h5")
+
+
+def test_folds_between_the_two_files_a_reader_opens_lose_no_draw(
+    known: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.h5"
+    monkeypatch.setattr(store, "FOLD_BYTES", 1)
+    writer = known.create(path)
+    known.extend(writer, 10)
+
+    def open_file_later(path: str) -> chainfile.ChainFile:
+        if writer.draws == 10:
+            for count in (1000, 1200, 1, 3000):
+                known.extend(writer, count)
+        return chainfile.open_file(path)
+
+    monkeypatch.setattr("samplers.snapshot.open_file", open_file_later)
+    run = read(path)
+    assert run.draws >= 5000
+    known.check(run)
+    writer.close()
+
+
 def test_another_process_reads_while_this_one_writes(
     known: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_script: Callable[..., Any]
 ) -> None:
@@ -109,12 +143,12 @@ def test_another_process_reads_while_this_one_writes(
     path = tmp_path / "run.h5"
     inodes = set()
     known.create(path).close()
-    with start_script("reader.py", path, 4000) as reader:
+    with start_script("reader.py", path, 2500) as reader:
         assert reader.stdout.readline() == "ready\n"
         writer = Store.open(path)
         rng = np.random.default_rng(3)
-        while writer.draws < 4000:
-            known.extend(writer, min(int(rng.integers(0, 30)), 4000 - writer.draws))
+        while writer.draws < 2500:
+            known.extend(writer, min(int(rng.integers(0, 30)), 2500 - writer.draws))
             inodes.add(path.stat().st_ino)
             if rng.random() < 0.1:
                 writer.close()

@@ -1,0 +1,228 @@
+"""The restricted Boltzmann machine with Gaussian visible units (Cho, Ilin, Raiko 2011; Melchior, Wang, Wiskott 2017).
+
+    E(v, h) = sum_i (v_i - b_i)^2 / 2 sigma_i^2 - c.h - sum_ij (v_i / sigma_i^2) W_ij h_j,    v real, h in {0, 1}
+
+At beta the hidden units are summed out, theta_j = c_j + sum_i v_i W_ij / sigma_i^2:
+
+    u(v, beta) = beta sum_i (v_i - b_i)^2 / 2 sigma_i^2 - sum_j ln(1 + exp(beta theta_j))
+
+Given h, v_i is normal with mean b_i + (W h)_i and variance sigma_i^2 / beta; given v, h_j is 1 with probability
+sigmoid(beta theta_j). The law of v is a mixture of 2^n_hidden Gaussians.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from scipy.special import expit
+
+from ebm.centring import Centre
+from ebm.energy import Energy, finite_array
+from ebm.layers import draw_units, softplus_rows, sum_softplus
+from ebm.parameter import Parameter
+from ebm.products import over_rows
+from ebm.rbm import centred, check_layer, create_layers, layer_gradient
+from samplers import protocols, random
+from samplers.compiled import OPTIONS, Functions, difference, inline
+
+
+@inline
+def _hidden_fields(x, p):
+    """Return theta_j = c_j + sum_i x_i W_ij / sigma_i^2 in double precision."""
+    weights, _, c, sigma = p
+    theta = np.empty(c.shape[0])
+    for j in range(c.shape[0]):
+        theta[j] = c[j]
+    for i in range(x.shape[0]):
+        scaled = x[i] / (float(sigma[i]) * sigma[i])
+        for j in range(c.shape[0]):
+            theta[j] += scaled * weights[i, j]
+    return theta
+
+
+@inline
+def _reduced(x, beta, p):
+    square = 0.0
+    for i in range(x.shape[0]):
+        z = (x[i] - p[1][i]) / p[3][i]
+        square += 0.5 * z * z
+    return beta * square - sum_softplus(_hidden_fields(x, p), beta)
+
+
+@inline
+def _gradient(x, beta, weight, p, out, work):
+    weights, b, _, sigma = p
+    active = _hidden_fields(x, p)
+    for j in range(active.shape[0]):
+        active[j] = 1.0 / (1.0 + math.exp(-beta * active[j]))
+    for i in range(x.shape[0]):
+        mean = float(b[i])
+        for j in range(active.shape[0]):
+            mean += weights[i, j] * active[j]
+        out[i] += weight * beta * (x[i] - mean) / (float(sigma[i]) * sigma[i])
+
+
+_FUNCTIONS = Functions(_reduced, _gradient, difference(_reduced), ())
+
+
+@njit(cache=True, **OPTIONS)
+def _draw_normal(mean, bias, sigma, scale, streams, out):
+    """Set out[c, i] to a normal number with mean mean[c, i] + bias[i] and variance sigma[i]^2 / scale[c]."""
+    for c in range(mean.shape[0]):
+        stream, width = random.load(streams, c), 1.0 / math.sqrt(scale[c])
+        for i in range(mean.shape[1]):
+            z, stream = random.normal(stream)
+            out[c, i] = mean[c, i] + bias[i] + width * sigma[i] * z
+        random.save(streams, c, stream)
+
+
+class GaussianRBM(Energy):
+    """A restricted Boltzmann machine over real visible units, hidden units summed out.
+
+    Args:
+        n_visible: number of visible units.
+        n_hidden: number of binary hidden units.
+        W: weights (n_visible, n_hidden), in the unit of v; default: normal with standard deviation 0.01 from `seed`.
+        b: visible biases (n_visible,), in the unit of v; default zero.
+        c: hidden biases (n_hidden,), in the unit of the energy; default zero.
+        sigma: widths of the visible units at beta = 1, (n_visible,) or one number, in the unit of v.
+        seed: seed of the default weights.
+        dtype: "float32" or "float64", of the parameters and of the matrix products of sampling. Energies are float64.
+
+    Raises:
+        ValueError: a number of units or a width is not positive, an array has a wrong shape or is not finite.
+
+    Example:
+        >>> GaussianRBM(2, 1, W=[[1.0], [0.0]])(np.array([[0.0, 2.0]])).round(4)  # 2^2 / 2 - ln 2
+        array([1.3069])
+    """
+
+    domain = "real"
+    W, b, c, sigma = Parameter(), Parameter(), Parameter(), Parameter()
+
+    def __init__(
+        self,
+        n_visible: int,
+        n_hidden: int,
+        *,
+        W: Any = None,
+        b: Any = None,
+        c: Any = None,
+        sigma: Any = 1.0,
+        seed: int | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        create_layers(self, n_visible, n_hidden, W, b, c, seed, dtype)
+        widths = np.full(n_visible, sigma) if np.ndim(sigma) == 0 else sigma
+        if not (finite_array(widths, "sigma", (n_visible,)) > 0).all():
+            raise ValueError(f"sigma must be positive, got {np.min(sigma)}")
+        type(self).__dict__["sigma"].create(self, widths, (n_visible,), dtype)
+
+    @property
+    def compiled(self) -> Functions:
+        """The numba functions of this energy."""
+        return _FUNCTIONS._replace(params=(self.W, self.b, self.c, self.sigma))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return sizes, weights, biases, widths and dtype."""
+        sizes = {"n_visible": self.n_visible, "n_hidden": self.n_hidden}
+        arrays = {"W": self.W, "b": self.b, "c": self.c, "sigma": self.sigma}
+        return {**sizes, **arrays, "dtype": self.W.dtype.name}
+
+    def reduced(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
+        """Return u(v, beta) = beta sum (v - b)^2 / 2 sigma^2 - sum_j ln(1 + exp(beta theta_j)), (n,)."""
+        x = protocols.check_configurations(x, self)
+        betas, out = np.broadcast_to(np.asarray(beta, np.float64), (len(x),)), np.empty(len(x))
+        W, b, c, sigma = (a.astype(np.float64) for a in (self.W, self.b, self.c, self.sigma))
+
+        def part(rows: slice) -> None:
+            softplus_rows((x[rows] / sigma**2) @ W + c, betas[rows], out[rows])
+            out[rows] = betas[rows] * (((x[rows] - b) / sigma) ** 2).sum(1) / 2 - out[rows]
+
+        over_rows(part, len(x))
+        return out
+
+    def hidden(self, v: np.ndarray, beta: float = 1.0) -> np.ndarray:
+        """Return P(h_j = 1 | v) = sigmoid(beta theta_j), (n, n_hidden), for v (n, n_visible)."""
+        protocols.check_positive(beta, "beta", zero=True)
+        v = check_layer(v, self.n_visible, "v", self.W.dtype)
+        return expit(self.W.dtype.type(beta) * ((v / self.sigma**2) @ self.W + self.c))
+
+    def visible(self, h: np.ndarray) -> np.ndarray:
+        """Return the mean of v given h, b + W h, (n, n_visible), for h (n, n_hidden): the same at every beta."""
+        return check_layer(h, self.n_hidden, "h", self.W.dtype) @ self.W.T + self.b
+
+    def block_gibbs(self, x: np.ndarray, beta: np.ndarray, streams: np.ndarray, sweeps: int) -> None:
+        """Run `sweeps` times h ~ p(h | v), v ~ p(v | h) in place (exact at any beta).
+
+        Args:
+            x: visible configurations (chains, n_visible), float64, replaced by the new ones.
+            beta: inverse temperature of each chain, (chains,).
+            streams: random streams (chains, 4), advanced.
+            sweeps: number of updates of both layers.
+        """
+        inverse = (1.0 / self.sigma.astype(np.float64) ** 2).astype(self.W.dtype)
+
+        def part(rows: slice) -> None:
+            v = x[rows]
+            mean, h = v.astype(self.W.dtype), np.empty((len(v), self.n_hidden), self.W.dtype)
+            for _ in range(sweeps):
+                np.multiply(v, inverse, out=mean, casting="same_kind")
+                np.matmul(mean, self.W, out=h)
+                draw_units(h, self.c, beta[rows], streams[rows])
+                np.matmul(h, self.W.T, out=mean)
+                _draw_normal(mean, self.b, self.sigma, beta[rows], streams[rows], v)
+
+        over_rows(part, len(x))
+
+    def learnable(self) -> dict[str, np.ndarray]:
+        """Return the arrays that learning changes in place: W, b, c. The widths sigma stay as they are."""
+        return {"W": self.W, "b": self.b, "c": self.c}
+
+    def parameter_gradient(self, x: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return sum_i weights_i dE(x_i)/dparameter at beta = 1: with y = v / sigma^2 and h = P(h=1|v),
+
+            dE/dW = -y h^T,        dE/db = -(y - b / sigma^2),        dE/dc = -h
+
+        Args:
+            x: visible configurations (n, n_visible).
+            weights: weight of each configuration, (n,).
+        """
+        y = (x / self.sigma**2).astype(self.W.dtype)
+        return self._with_bias(layer_gradient(y, self.W, self.c, weights)[0], weights)
+
+    def centred_gradient(self, x: np.ndarray, weights: np.ndarray, centre: Centre) -> dict[str, np.ndarray]:
+        """Return the centred direction; the centre follows y = v / sigma^2 of the rows of negative weight, the data."""
+        y = (x / self.sigma**2).astype(self.W.dtype)
+        gradient, h = layer_gradient(y, self.W, self.c, weights)
+        return centred(y, self._with_bias(gradient, weights), h, weights, centre)
+
+    def _with_bias(self, gradient: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
+        gradient["b"] += self.W.dtype.type(weights.sum()) * self.b / self.sigma**2
+        return gradient
+
+    def model_gradient(self) -> dict[str, np.ndarray]:
+        """Return <dE/dparameter>_model exactly at beta = 1, by a sum over all states of the hidden layer."""
+        from ebm.exact import states
+
+        W, b, c, sigma = (a.astype(np.float64) for a in (self.W, self.b, self.c, self.sigma))
+        total, log_z = {"W": np.zeros_like(W), "b": np.zeros_like(b), "c": np.zeros_like(c)}, self.log_z()
+        log_norm = np.log(2 * np.pi * sigma**2).sum() / 2
+        for block in states((self.n_hidden,), "binary"):
+            h = block.astype(np.float64)
+            mean = h @ W.T + b
+            p = np.exp(h @ c + ((mean**2 - b**2) / (2 * sigma**2)).sum(1) + log_norm - log_z)
+            total["W"] -= (mean / sigma**2).T @ (p[:, None] * h)
+            total["b"] -= p @ ((mean - b) / sigma**2)
+            total["c"] -= p @ h
+        return total
+
+    def log_z(self, beta: float = 1.0) -> float:
+        """Return ln Z(beta) exactly, by a sum over all states of the hidden layer (at most 24 units)."""
+        from ebm.exact import gaussian_rbm_log_z
+
+        return gaussian_rbm_log_z(self, beta=beta)
+
+    def __repr__(self) -> str:
+        return f"GaussianRBM({self.n_visible}, {self.n_hidden})"

@@ -1,0 +1,106 @@
+"""The record of a training run, and what is measured after each of its epochs."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samplers import protocols
+from samplers.store import StoreError
+
+ROWS = 1000  # of the data, and of the validation set, that are looked at after each epoch
+
+Record = dict[str, float]
+
+
+class History:
+    """Numbers of each epoch by name: history["gradient_norm"] is an array (epochs,).
+
+    Always there: epoch, learning_rate, gradient_norm (root mean square over the batches, of the direction taken) and
+    seconds. Discrete energies of two states add pseudo_log_likelihood (nats a configuration, one random site of each,
+    scaled to all), machines over real units reconstruction_error (mean square, in the unit of v squared), and a
+    validation set adds free_energy_gap: its mean energy less that of the training data, which grows on overfitting.
+
+    Args:
+        records: one dictionary an epoch, all with the same names.
+
+    Example:
+        >>> History([{"epoch": 1, "seconds": 0.5}, {"epoch": 2, "seconds": 0.25}])["seconds"]
+        array([0.5 , 0.25])
+    """
+
+    def __init__(self, records: list[Record]) -> None:
+        self.names = tuple(records[0]) if records else ()
+        self._arrays = {name: np.array([record[name] for record in records], np.float64) for name in self.names}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._arrays:
+            raise KeyError(f"history has {', '.join(self.names) or 'no names'}, got {name!r}")
+        return self._arrays[name]
+
+    def __len__(self) -> int:
+        return len(self._arrays[self.names[0]]) if self.names else 0
+
+    def records(self) -> list[Record]:
+        """Return one dictionary an epoch."""
+        return [{name: float(self._arrays[name][i]) for name in self.names} for i in range(len(self))]
+
+    def save(self, path: str | Path) -> None:
+        """Write the arrays to an HDF5 file, replacing one of that name as a whole.
+
+        Raises:
+            StoreError: it cannot be written; what was there stays.
+        """
+        write_file(Path(path), "ebmlab history", self._arrays, {})
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name} {self._arrays[name][-1]:.4g}" for name in self.names if name != "epoch")
+        return f"History({len(self)} epochs{'; last: ' + last if last else ''})"
+
+
+def measure(energy: Any, data: np.ndarray, validation: np.ndarray | None, rng: np.random.Generator) -> Record:
+    """Return what an epoch has come to on the first rows of the data and of the validation set."""
+    x, record = data[:ROWS], {}
+    values = energy(x)
+    if energy.domain in ("binary", "spin"):
+        flat = x.reshape(len(x), -1).copy()
+        rows, sites = np.arange(len(x)), rng.integers(0, flat.shape[1], len(x))
+        flat[rows, sites] = protocols.values(energy).sum() - flat[rows, sites]
+        change = energy(flat.reshape(x.shape)) - values
+        record["pseudo_log_likelihood"] = -flat.shape[1] * float(np.logaddexp(0.0, -change).mean())
+    elif hasattr(energy, "visible"):
+        record["reconstruction_error"] = float(((x - energy.visible(energy.hidden(x))) ** 2).mean())
+    if validation is not None:
+        record["free_energy_gap"] = float(energy(validation[:ROWS]).mean() - values.mean())
+    return record
+
+
+def write_file(path: Path, kind: str, arrays: dict[str, np.ndarray], attributes: dict[str, Any]) -> None:
+    """Write arrays to an HDF5 file that is either the old one or the new one, whenever the process dies.
+
+    Raises:
+        StoreError: it cannot be written; what was there stays.
+    """
+    import h5py
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # The image is made in memory and written at once: a full disk must not be met inside HDF5.
+    with h5py.File(temporary.name, "w", driver="core", backing_store=False) as file:
+        file.attrs["format"] = kind
+        for name, value in attributes.items():
+            file.attrs[name] = value
+        for name, array in arrays.items():
+            file[name] = array
+        file.flush()
+        image = file.id.get_file_image()
+    try:
+        with open(temporary, "wb") as out:
+            out.write(image)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StoreError(f"{path} could not be written ({error.strerror or error}); what was there stays") from error
+    finally:
+        temporary.unlink(missing_ok=True)

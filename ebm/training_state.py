@@ -1,0 +1,94 @@
+"""All that a training run is at one moment, and its checkpoint: a file from which it goes on to the same bits."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ebm.history import Record, write_file
+from samplers.store import StoreError
+
+KIND = "ebmlab training checkpoint"
+SCHEMA_VERSION = 1
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands: `batch` batches of epoch number `epoch` (from 0) are done.
+
+    Attributes:
+        parameters: the energy's own arrays, changed in place.
+        velocity: momentum of each parameter.
+        memory: what the objective and the centre remember.
+        squares: sum over the epoch's batches of the squared norm of the direction.
+        records: one for each epoch done.
+    """
+
+    parameters: dict[str, np.ndarray]
+    velocity: dict[str, np.ndarray]
+    memory: dict[str, np.ndarray]
+    epoch: int = 0
+    batch: int = 0
+    squares: float = 0.0
+    seconds: float = 0.0
+    records: list[Record] = field(default_factory=list)
+
+    def save(self, path: Path, story: dict[str, Any]) -> None:
+        """Write the state and the story of the run, replacing an earlier checkpoint as a whole."""
+        arrays = {
+            f"{group}/{name}": array
+            for group in ("parameters", "velocity", "memory")
+            for name, array in getattr(self, group).items()
+        }
+        progress = {"epoch": self.epoch, "batch": self.batch, "squares": self.squares, "seconds": self.seconds}
+        texts = {"story": json.dumps(story), "progress": json.dumps(progress), "records": json.dumps(self.records)}
+        write_file(path, KIND, arrays, {"schema_version": SCHEMA_VERSION, **texts})
+
+    def load(self, path: Path, story: dict[str, Any]) -> int:
+        """Set the state from a checkpoint, if it is one of the same run; return the seed of the run.
+
+        Raises:
+            StoreError: no checkpoint, or one of other settings or of a newer version.
+        """
+        import h5py
+
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise StoreError(f"{path} is not a readable HDF5 file: {error}") from error
+        with file:
+            if file.attrs.get("format") != KIND:
+                raise StoreError(f"{path} is not a training checkpoint")
+            if int(file.attrs["schema_version"]) > SCHEMA_VERSION:
+                raise StoreError(f"{path} was written by a newer version: update ebmlab")
+            stored = json.loads(file.attrs["story"])
+            _compare(stored, story, path)
+            for group in ("parameters", "velocity", "memory"):
+                for name, array in getattr(self, group).items():
+                    array[...] = file[f"{group}/{name}"][()]
+            for name, value in json.loads(file.attrs["progress"]).items():
+                setattr(self, name, value)
+            self.records = json.loads(file.attrs["records"])
+        return int(stored["seed"])
+
+
+def _compare(stored: dict[str, Any], story: dict[str, Any], path: Path) -> None:
+    for name, value in story.items():
+        old = stored.get(name)
+        if name == "factors":  # epochs may be added, but those of both runs must have had the same rates
+            common = min(len(old or ()), len(value))
+            old, value = (old or [])[:common], value[:common]
+        if name == "seed" and value is None:
+            continue
+        if old != value:
+            raise StoreError(f"{path} belongs to a run with other settings: {name} was {old!r}, now {value!r}")
+
+
+def fingerprint(array: np.ndarray | None) -> str | None:
+    """Hash data, so that a run is not resumed with others."""
+    if array is None:
+        return None
+    return hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes()).hexdigest()[:16]
