@@ -36,16 +36,18 @@ _HOME = {
     "Energy": "energy",
     "fit": "learning",
     "training": "learning",
-    "History": "learning",
+    "History": "history",
+    "LearningError": "learning",
     "ContrastiveDivergence": "objectives",
     "PersistentCD": "objectives",
     "ExactLikelihood": "objectives",
-    "LogZ": "log_z",
-    "log_likelihood": "log_z",
+    "log_z": "partition",
+    "LogZ": "partition",
+    "log_likelihood": "partition",
     "load": "files",
 }
 
-__all__ = [*_HOME, "exact", "log_z"]
+__all__ = [*_HOME, "exact"]
 
 
 def __getattr__(name: str) -> Any:

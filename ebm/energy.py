@@ -102,6 +102,8 @@ def finite_array(value: Any, name: str, shape: tuple[int | None, ...], dtype: An
     if not good:
         need = ", ".join("any" if n is None else str(n) for n in shape)
         raise ValueError(f"{name} must have shape ({need}), got {array.shape}")
+    if not array.size:
+        raise ValueError(f"{name} must not be empty, got shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}")
     array.flags.writeable = False

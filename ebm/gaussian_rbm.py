@@ -22,7 +22,7 @@ from ebm.energy import Energy, finite_array
 from ebm.layers import draw_units, softplus_rows, sum_softplus
 from ebm.parameter import Parameter
 from ebm.products import over_rows
-from ebm.rbm import centred, check_layer, create_layers, layer_gradient
+from ebm.two_layers import centred, check_layer, create_layers, layer_gradient
 from samplers import protocols, random
 from samplers.compiled import OPTIONS, Functions, difference, inline
 
@@ -67,7 +67,7 @@ _FUNCTIONS = Functions(_reduced, _gradient, difference(_reduced), ())
 
 
 @njit(cache=True, **OPTIONS)
-def _draw_normal(mean, bias, sigma, scale, streams, out):
+def draw_normal(mean, bias, sigma, scale, streams, out):
     """Set out[c, i] to a normal number with mean mean[c, i] + bias[i] and variance sigma[i]^2 / scale[c]."""
     for c in range(mean.shape[0]):
         stream, width = random.load(streams, c), 1.0 / math.sqrt(scale[c])
@@ -99,6 +99,8 @@ class GaussianRBM(Energy):
     """
 
     domain = "real"
+    n_visible: int
+    n_hidden: int
     W, b, c, sigma = Parameter(), Parameter(), Parameter(), Parameter()
 
     def __init__(
@@ -172,7 +174,7 @@ class GaussianRBM(Energy):
                 np.matmul(mean, self.W, out=h)
                 draw_units(h, self.c, beta[rows], streams[rows])
                 np.matmul(h, self.W.T, out=mean)
-                _draw_normal(mean, self.b, self.sigma, beta[rows], streams[rows], v)
+                draw_normal(mean, self.b, self.sigma, beta[rows], streams[rows], v)
 
         over_rows(part, len(x))
 

@@ -144,3 +144,40 @@ def logistic(units, bias):
             a = float64(units[c, j]) + float64(bias[j])
             e = exp_minus64(abs(a))
             units[c, j] = (1.0 if a > 0.0 else e) / (1.0 + e)
+
+
+@njit(cache=True, **OPTIONS)
+def reweight_and_draw(units, bias, old, new, streams, log_weight):
+    """Add sum_j ln(1 + exp(new a_j)) - ln(1 + exp(old a_j)), a = units + bias, to the log weights; draw the units.
+
+    Afterwards units[c, j] is 1 with probability sigmoid(new a), else 0. All in double precision: the weights of a long
+    annealing are sums of many small terms.
+
+    Args:
+        units: activations (rows, n), afterwards the sample.
+        bias: biases (n,).
+        old: inverse temperature before the step.
+        new: inverse temperature after the step.
+        streams: random streams (rows, 4), advanced by one word.
+        log_weight: gathered log weights (rows,).
+    """
+    rows, n = units.shape
+    words = np.empty((n + 1) // 2, np.uint64)
+    bits = words.view(np.uint32)
+    for c in range(rows):
+        key, stream = random.bits64(random.load(streams, c))
+        random.save(streams, c, stream)
+        fill_words(key, words)
+        row, total = units[c], 0.0
+        for start in range(0, n, 512):
+            after, before = 1.0, 1.0  # of 512 factors between 1 and 2
+            for j in range(start, min(start + 512, n)):
+                a = float64(row[j]) + float64(bias[j])
+                e, e_old = exp_minus64(abs(new * a)), exp_minus64(abs(old * a))
+                total = plus(total, 0.5 * ((new - old) * a + (new - old) * abs(a)))
+                after = times(after, 1.0 + e)
+                before = times(before, 1.0 + e_old)
+                rare = float64(bits[j]) * (1.0 + e) < e * 4294967296.0
+                row[j] = 1.0 if rare != (a > 0.0) else 0.0
+            total += math.log(after / before)
+        log_weight[c] += total

@@ -18,8 +18,8 @@ from numba import njit
 from ebm.centring import Centre
 from ebm.history import History, Record, measure
 from ebm.layers import plus
-from ebm.products import one_blas_thread
 from ebm.objectives import Centrable, Learnable, Objective
+from ebm.products import one_blas_thread
 from ebm.training_state import TrainingState, fingerprint
 from samplers import protocols, random
 from samplers.compiled import OPTIONS
@@ -270,7 +270,8 @@ def _check(
     protocols.check_space(energy)
     if not isinstance(energy, Learnable):
         raise TypeError(
-            f"energy must have parameters to learn (RBM, GaussianRBM, BoltzmannMachine), got {protocols.name_of(energy)}"
+            "energy must have parameters to learn (an RBM, GaussianRBM or BoltzmannMachine), got "
+            f"{protocols.name_of(energy)}"
         )
     if not all(callable(getattr(objective, name, None)) for name in ("check", "start", "gradient")):
         raise TypeError(f"objective must be one such as ebm.PersistentCD(), got {objective!r}")

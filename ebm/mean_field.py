@@ -158,6 +158,8 @@ class Hopfield(Energy):
         self.W = self.patterns.T @ self.patterns / n
         np.fill_diagonal(self.W, 0.0)
         self._b = np.zeros(n)
+        # Read-only, as those of a Boltzmann machine, so that both compile to the same loop.
+        self.W.flags.writeable = self._b.flags.writeable = False
         self.shape = (n,)
 
     @property

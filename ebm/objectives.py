@@ -165,8 +165,8 @@ class ExactLikelihood:
         """Raise if there are too many states to sum over."""
         if _sites(energy) > MOST_SITES and not _sums_hidden(energy):
             raise ValueError(
-                f"ExactLikelihood needs at most {MOST_SITES} units to sum over (visible of a discrete energy, or hidden "
-                f"of an RBM), got {protocols.name_of(energy)} of shape {tuple(energy.shape)}"
+                f"ExactLikelihood needs at most {MOST_SITES} units to sum over (visible of a discrete energy, or "
+                f"hidden of an RBM), got {protocols.name_of(energy)} of shape {tuple(energy.shape)}"
             )
 
     def start(self, energy: Any, batch_size: int, entropy: int) -> State:

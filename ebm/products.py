@@ -14,7 +14,7 @@ from samplers.sampler import over_chains
 LEAST, MOST = 64, 256  # rows of a piece: fewer waste time on packing the weights, more leave threads idle
 
 
-def over_rows(part: Callable[[slice], None], rows: int) -> None:
+def over_rows(part: Callable[[slice], Any], rows: int) -> None:
     """Call part(piece) for slices that together cover all rows.
 
     Args:

@@ -17,9 +17,10 @@ from scipy.special import expit
 
 from ebm.centring import Centre
 from ebm.energy import Energy
-from ebm.layers import draw_units, logistic, softplus_rows, sum_softplus
+from ebm.layers import draw_units, softplus_rows, sum_softplus
 from ebm.parameter import Parameter
 from ebm.products import over_rows
+from ebm.two_layers import centred, check_layer, create_layers, layer_gradient
 from samplers import protocols
 from samplers.compiled import Functions, inline
 
@@ -81,6 +82,8 @@ class RBM(Energy):
     """
 
     domain = "binary"
+    n_visible: int
+    n_hidden: int
     W, b, c = Parameter(), Parameter(), Parameter()
 
     def __init__(
@@ -197,58 +200,3 @@ class RBM(Energy):
 
     def __repr__(self) -> str:
         return f"RBM({self.n_visible}, {self.n_hidden})"
-
-
-def layer_gradient(
-    v: np.ndarray, W: np.ndarray, c: np.ndarray, weights: np.ndarray
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return sum_i weights_i dE_i of E = -b.v - c.h - v W h with h = P(h=1|v), by name; and these h (n, n_hidden)."""
-    h, scale = np.empty((len(v), len(c)), W.dtype), -weights.astype(W.dtype)
-
-    def probabilities(rows: slice) -> None:
-        np.matmul(v[rows], W, out=h[rows])
-        logistic(h[rows], c)
-
-    over_rows(probabilities, len(v))
-    weighted, gradient = scale[:, None] * h, np.empty_like(W)
-    over_rows(lambda rows: np.matmul(v[:, rows].T, weighted, out=gradient[rows]), len(W))
-    return {"W": gradient, "b": scale @ v, "c": weighted.sum(0)}, h
-
-
-def centred(
-    v: np.ndarray, gradient: dict[str, np.ndarray], h: np.ndarray, weights: np.ndarray, centre: Centre
-) -> dict[str, np.ndarray]:
-    """Return the centred direction of a gradient, after the centre has followed the rows of negative weight."""
-    data = np.where(weights < 0, weights, 0.0)
-    data = (data / data.sum()).astype(v.dtype)
-    centre.update(data @ v, data @ h)
-    return centre.direction(gradient)
-
-
-def create_layers(
-    energy: Any, n_visible: int, n_hidden: int, W: Any, b: Any, c: Any, seed: int | None, dtype: str
-) -> None:
-    """Give a machine of two layers its sizes, shape, weights and biases, once they are checked."""
-    protocols.check_positive(n_visible, "n_visible", integer=True)
-    protocols.check_positive(n_hidden, "n_hidden", integer=True)
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f'dtype must be "float32" or "float64", got {dtype!r}')
-    if seed is not None:
-        protocols.check_positive(seed, "seed", integer=True, zero=True)
-    energy.n_visible, energy.n_hidden, energy.shape = int(n_visible), int(n_hidden), (int(n_visible),)
-    if W is None:
-        W = 0.01 * np.random.default_rng(seed).standard_normal((n_visible, n_hidden))
-    kind = type(energy)
-    kind.__dict__["W"].create(energy, W, (n_visible, n_hidden), dtype)
-    kind.__dict__["b"].create(energy, np.zeros(n_visible) if b is None else b, (n_visible,), dtype)
-    kind.__dict__["c"].create(energy, np.zeros(n_hidden) if c is None else c, (n_hidden,), dtype)
-
-
-def check_layer(x: Any, units: int, name: str, dtype: np.dtype) -> np.ndarray:
-    """Return the states or probabilities of a layer as an array (n, units), or raise naming the argument."""
-    array = np.asarray(x)
-    if array.ndim != 2 or array.shape[1] != units:
-        raise ValueError(f"{name} must have shape (n, {units}), got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}")
-    return np.ascontiguousarray(array, dtype)

@@ -3,9 +3,9 @@
 E(x) = (x^2 - 1)^2 with energies in barriers, k_B = 1 and mobility one: dx = -E'(x) dt + sqrt(2 T) dW, and a rate is a
 number of crossings in a unit of this time t.
 
-Unadjusted Langevin dynamics samples the law of its finite step, here computed from the matrix of its transitions; all
-other samplers are held against the exact density. (The bias of underdamped Langevin is of second order in the step, and
-below its error here.) tau and ESS are those of x, which must cross the barrier.
+Unadjusted Langevin dynamics samples the law of its finite step, here computed from the matrix of its transitions. All
+other samplers are held against the exact density (the bias of underdamped Langevin is of second order in its step, and
+below its error here). tau and ESS are those of x, which must cross the barrier.
 
 Rates are measured along Langevin trajectories. The law of a step is half the spectral gap of its matrix; half the first
 eigenvalue of the Fokker-Planck operator is the limit of small steps; Kramers' formula is the limit of a high barrier.
@@ -33,12 +33,12 @@ METHODS = {  # sampler, gradients a draw
     "HMC, 10 leapfrog steps": (samplers.HMC(steps=10), 10),
 }
 TEMPERATURES = (0.15, 0.175, 0.2, 0.25, 0.3, 0.4)
-STEPS = {0.04: 40_000_000, 0.005: 400_000_000}  # steps of all chains together at each temperature, by step size
+STEPS = {0.04: 40_000_000, 0.005: 400_000_000}  # number of steps, over all chains, at each temperature, by size
 PICTURES = {
-    "densities.png": "Densities measured at T = 1/3. Left: Langevin steps of finite size have densities of their own "
-    "(lines), not the exact one. Right: the other samplers follow the exact density.",
-    "rates.png": "Left: rate of crossing against 1/T. Right: divided by the exact rate. Kramers' formula is 7 to 11 per "
-    "cent high at these temperatures; the bias of a finite step is what its own law says.",
+    "densities.png": "Densities at T = 1/3. Points are measured. Left: Langevin steps of finite size have densities of "
+    "their own (lines), not the exact one. Right: the other samplers follow the exact density.",
+    "rates.png": "Left: rate of crossing against 1/T. Right: divided by the exact rate. Kramers' formula is 7 to 11 "
+    "per cent high at these temperatures; the bias of a finite step is what its own law says.",
 }
 exact_rate = partial(exact.fokker_planck_rate, WELL, LIMITS)  # of beta
 kramers = partial(exact.kramers_rate_asymptotic, 8.0, 4.0, 1.0)  # E'' is 8 in the wells and -4 at the top
@@ -76,8 +76,9 @@ def measure_rate(step: float, temperature: float, steps: int, chains: int, seed:
     """
     unit, beta = round(1.0 / step), 1.0 / temperature  # steps in a unit of time
     run = samplers.sample(
-        WELL, samplers.Langevin(step), chains=chains, draws=steps // unit // chains, warmup=20 * unit, thin=unit, beta=beta,
-        init=start(chains), seed=seed, observables={"s": lambda x: np.sign(x[:, 0])}, keep_x=False, progress=False,
+        WELL, samplers.Langevin(step), chains=chains, draws=steps // unit // chains, warmup=20 * unit, thin=unit,
+        beta=beta, init=start(chains), seed=seed, observables={"s": lambda x: np.sign(x[:, 0])}, keep_x=False,
+        progress=False,
     )  # fmt: skip
     s, lag = run.observables["s"], max(1, round(0.25 / kramers(beta)))
     pairs = s.shape[1] - 2 - lag
@@ -89,16 +90,17 @@ def measure_rate(step: float, temperature: float, steps: int, chains: int, seed:
 def draw_densities(runs: dict[str, samplers.Chains], path: Path) -> None:
     """Draw the histogram of each run beside its law; error bars come from the spread of the chains."""
     picture, axes = report.figure(1, 2, 14, 5.8)
-    centres = np.linspace(-1.7, 1.7, 35)
-    for (name, run), colour, marker in zip(runs.items(), report.COLOURS, report.MARKERS, strict=False):
+    for k, (name, run) in enumerate(runs.items()):
+        centres, colour, marker = np.linspace(-1.7, 1.7, 35) + 0.03 * (k % 3), report.COLOURS[k], report.MARKERS[k]
         biased = name.startswith("Langevin")
         panel = axes[0, 0 if biased else 1]
         if biased:
-            panel.plot(GRID, law(METHODS[name][0]), color=colour)
-        inside = np.array([(np.abs(run.x[..., 0] - centre) < 0.05).mean(1) for centre in centres]) / 0.1  # (bins, chains)
+            panel.plot(GRID, law(METHODS[name][0]), color=colour, label="law of this step")
+        inside = np.array([(np.abs(run.x[..., 0] - c) < 0.05).mean(1) for c in centres]) / 0.1  # (bins, chains)
         error = inside.std(1, ddof=1) / math.sqrt(inside.shape[1])
         panel.errorbar(centres, inside.mean(1), error, fmt=marker, color=colour, label=name)
-    for panel, title in zip(axes.flat, ("Langevin: each step has its own density", "all others: the exact density"), strict=True):
+    titles = "Langevin: each step has its own density", "all others: the exact density"
+    for panel, title in zip(axes.flat, titles, strict=True):
         panel.plot(GRID, law(samplers.MALA()), "k--", label="exact density", zorder=0)
         panel.set(title=title, xlabel="x", ylabel="probability density", xlim=(-1.9, 1.9), ylim=(0.0, 1.2))
         panel.legend(loc="upper center", fontsize=12)
@@ -106,7 +108,7 @@ def draw_densities(runs: dict[str, samplers.Chains], path: Path) -> None:
 
 
 def draw_rates(inverse: np.ndarray, rates: dict[float, np.ndarray], laws: dict[float, np.ndarray], path: Path) -> None:
-    """Draw the measured rates (temperatures, (value, error)), the law of each step, the exact rate and Kramers' formula."""
+    """Draw measured rates (temperatures, (value, error)), the law of each step, the exact one and Kramers' formula."""
     picture, axes = report.figure(1, 2, 14, 5.8)
     fine = np.linspace(inverse.min(), inverse.max(), 40)
     for panel, divided in zip(axes.flat, (False, True), strict=True):
@@ -116,9 +118,9 @@ def draw_rates(inverse: np.ndarray, rates: dict[float, np.ndarray], laws: dict[f
         for (step, found), colour, marker in zip(rates.items(), report.COLOURS[1::-1], report.MARKERS, strict=False):
             panel.plot(inverse, laws[step] / units, "--", color=colour, linewidth=1.2, label=f"law of the step {step}")
             panel.errorbar(inverse, *(found.T / units), fmt=marker, color=colour, label=f"measured, step {step}")
-        panel.set(xlabel="inverse temperature 1/T (1/barrier)", ylabel="rate / exact rate" if divided else "rate (1/time)")
-    axes[0, 0].set(yscale="log", title="crossing the barrier")
-    axes[0, 1].set(title="divided by the exact rate")
+        panel.set_xlabel("inverse temperature 1/T (1/barrier)")
+    axes[0, 0].set(yscale="log", title="crossing the barrier", ylabel="rate (1/time)")
+    axes[0, 1].set(title="divided by the exact rate", ylabel="rate / exact rate")
     axes[0, 0].legend()
     report.save(picture, path)
 
@@ -135,8 +137,8 @@ def main(
         )
         square, x = (samplers.estimate(f, run) for f in (lambda x: x[:, 0] ** 2, lambda x: x[:, 0]))
         squares[name] = square.value, square.error, np.trapezoid(GRID**2 * law(sampler), GRID)
-        efficiency = f"{1000 / x.tau / gradients:.2f}"
-        rows.append([name, report.with_error(*squares[name][:2]), f"{squares[name][2]:.5f}", f"{x.tau:.0f}", efficiency])
+        cells = report.with_error(*squares[name][:2]), f"{squares[name][2]:.5f}", f"{x.tau:.0f}"
+        rows.append([name, *cells, f"{1000 / x.tau / gradients:.2f}"])
     methods = report.table(["sampler", "mean of x^2", "theory", "tau (draws)", "ESS per 1000 gradients"], rows)
     print(f"{methods}\n{clock():.0f} s")
     draw_densities(runs, folder / "densities.png")
@@ -154,11 +156,14 @@ def main(
     head = [f"{what} {step}" for step in steps for what in ("measured, step", "law of step")]
     crossings = report.table(["T", *head, "Fokker-Planck", "Kramers"], rows)
     square = float(np.square(z).sum())
-    verdict = f"Rates about the law of their step: chi-square {square:.1f} for {len(z)} (p = {chi2.sf(square, len(z)):.2f})"
+    p_value = chi2.sf(square, len(z))
+    verdict = f"Chi-square of the rates about the law of their step: {square:.1f} for {len(z)} (p = {p_value:.2f})."
     print(f"{crossings}\n{verdict}")
     draw_rates(1 / np.array(temperatures), rates, laws, folder / "rates.png")
-    samplers.sample(WELL, samplers.MALA(), draws=2000, beta=BETA, seed=seed, store=report.new_file(folder / "mala.h5"), progress=False)
-    numbers = {"mean_square": squares, "temperatures": temperatures, "rates": rates, "laws": laws, "z": z, "chi_square": square}
+    file = report.new_file(folder / "mala.h5")
+    samplers.sample(WELL, samplers.MALA(), draws=2000, beta=BETA, seed=seed, store=file, progress=False)
+    numbers = {"mean_square": squares, "temperatures": temperatures, "rates": rates, "laws": laws, "z": z}
+    numbers |= {"chi_square": square, "p_value": p_value}
     settings = {"draws": draws, "steps": steps, "chains": chains, "seed": seed, "seconds": round(clock())}
     report.write(folder, __file__, __doc__, [methods, crossings, verdict], PICTURES, numbers, settings)
     return numbers

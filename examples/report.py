@@ -15,6 +15,7 @@ matplotlib.use("agg")  # figures go to files: no screen is needed
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -59,8 +60,9 @@ def figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure
 
 def save(picture: Figure, path: Path) -> None:
     """Write a figure as a PNG of 128 colours, a third of the size of one of all colours, and close it."""
-    picture.canvas.draw()
-    image = Image.fromarray(np.asarray(picture.canvas.buffer_rgba())).convert("RGB")
+    canvas = FigureCanvasAgg(picture)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     image.quantize(128).save(path, optimize=True)
     plt.close(picture)
 

@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def story(chains: Chains) -> str:
-    """Tell how chains were made: energy, sampler, temperature, seed, versions, and whether it is still open.
+    """Tell how chains were made: energy, sampler, temperature, seed, versions, and whether the run is finished.
 
     Args:
         chains: chains loaded from a file.
@@ -55,17 +55,18 @@ def story(chains: Chains) -> str:
         Lines "name  value".
     """
     count, draws = chains.shape
-    journal = Path(f"{chains.path}.journal")
+    requested = int(chains.attributes.get("draws_requested", draws))
+    unfinished = f"unfinished, {draws:,} of {requested:,} draws: being written now, or cut short (resume=True goes on)"
     known = {name: chains.attributes[name] for name in FIRST if name in chains.attributes}
     rest = {name: value for name, value in chains.attributes.items() if name not in known}
     lines = {
         "file": chains.path,
-        "state": "open: being written now, or cut short; resume=True goes on" if journal.exists() else "closed",
+        "state": unfinished if draws < requested else "finished",
         "chains": f"{count:,} of {draws:,} draws",
         "x": "not kept" if chains.x is None else f"{chains.domain}, shape {tuple(chains.x.shape[2:])}",
         "beta": f"{chains.beta:g}",
         **known,
-        **{name: value for name, value in rest.items() if name not in ("chains", "beta")},
+        **{name: value for name, value in rest.items() if name not in ("chains", "beta", "domain", "draws_requested")},
         "versions": ", ".join(_versions(chains.path)),
     }
     width = max(map(len, lines))

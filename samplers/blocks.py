@@ -111,7 +111,7 @@ class Blocks:
         if protocols.has_energy(self.energy):
             arrays["energy"] = self._energies(batch)
         for name, function in self.observables.items():
-            arrays[name] = _observe(name, function, batch).reshape(self.chains, n)
+            arrays[name] = observe(name, function, batch).reshape(self.chains, n)
         if "x" in self.record.variables:
             arrays["x"] = out.reshape(self.chains, n, *self.energy.shape)
         self.record.append(arrays, self._checkpoint())
@@ -160,7 +160,8 @@ class Blocks:
         )
 
 
-def _observe(name: str, function: Callable, batch: np.ndarray) -> np.ndarray:
+def observe(name: str, function: Callable, batch: np.ndarray) -> np.ndarray:
+    """Return an observable of each configuration of a batch, or raise saying what is wrong with it."""
     value = np.asarray(function(batch), dtype=np.float64)
     if value.shape != (len(batch),):
         raise ValueError(

@@ -9,6 +9,8 @@ from samplers.compiled import Driver, call_change, tag
 from samplers.initial import initial
 
 TOLERANCE = 1e-4  # of finite differences in float64, relative to the size of the gradient
+TOLERANCE_SINGLE = 1e-2  # and in float32
+LOCAL_MOVES = 64  # local moves that are tested: every site of a small energy
 
 
 def check(energy: Any, x: np.ndarray | None = None, beta: float = 0.7) -> None:
@@ -62,24 +64,31 @@ def _check_gradient(energy: Any, flat: np.ndarray, betas: np.ndarray, name: str)
         return
     rng = np.random.default_rng(0)
     direction = rng.standard_normal((6, *flat.shape))  # six random directions see every coordinate
-    step = 1e-5 * np.maximum(1.0, np.abs(flat).max())
+    single = _is_single(energy, flat)
+    step = (3e-3 if single else 1e-5) * np.maximum(1.0, np.abs(flat).max())
+    tolerance = TOLERANCE_SINGLE if single else TOLERANCE
     for v in direction:
         forward = protocols.reduced(energy, flat + step * v, betas)
         backward = protocols.reduced(energy, flat - step * v, betas)
         numeric, analytic = (forward - backward) / (2 * step), (gradient * v).sum(1)
         scale = np.abs(gradient * v).sum(1) + np.abs(forward) * 1e-6 + 1e-6
         worst = int(np.argmax(np.abs(numeric - analytic) / scale))
-        if abs(numeric[worst] - analytic[worst]) > TOLERANCE * scale[worst] + _rounding(forward, step):
+        if abs(numeric[worst] - analytic[worst]) > tolerance * scale[worst] + _rounding(forward, step, single):
             raise ValueError(
                 f"{name}.grad must be the derivative of its energy: along a random direction it gives "
                 f"{analytic[worst]:.8g}, finite differences give {numeric[worst]:.8g}"
             )
 
 
-def _rounding(u: np.ndarray, step: float) -> float:
-    """What a difference over `step` loses by rounding; a network that computes in float32 is known by its numbers."""
-    single = np.array_equal(u, u.astype(np.float32))
-    return 4.0 * float(np.abs(u).max() + 1e-6) * float(np.finfo(np.float32 if single else np.float64).eps) / step
+def _is_single(energy: Any, flat: np.ndarray) -> bool:
+    """Whether an energy is computed in float32, as most networks are: known by its numbers."""
+    values = np.asarray(energy(flat.reshape(len(flat), *energy.shape)), np.float64)
+    return bool(values.any()) and np.array_equal(values, values.astype(np.float32))
+
+
+def _rounding(u: np.ndarray, step: float, single: bool) -> float:
+    """What a difference over `step` may lose by rounding."""
+    return 16.0 * float(np.abs(u).max()) * float(np.finfo(np.float32 if single else np.float64).eps) / step
 
 
 @Driver
@@ -88,12 +97,22 @@ def _changes(tag, p, x, beta, sites, values, out):
         out[k] = call_change(tag, x[k], sites[k], values[k], beta, p)
 
 
+def _other_values(energy: Any, old: np.ndarray) -> np.ndarray:
+    """Return for each value another one of the domain."""
+    if energy.domain in protocols.CONTINUOUS:
+        return old + np.random.default_rng(2).normal(size=len(old))
+    values = protocols.values(energy)
+    step = np.random.default_rng(2).integers(1, max(len(values), 2), len(old))
+    return values[(np.searchsorted(values, old) + step) % len(values)]
+
+
 def _check_change(energy: Any, flat: np.ndarray, betas: np.ndarray, name: str) -> None:
-    functions, rng = energy.compiled, np.random.default_rng(1)
-    sites = rng.integers(0, flat.shape[1], len(flat))
-    values = initial(energy, len(flat), 1)[np.arange(len(flat)), sites]
+    functions, rows = energy.compiled, np.arange(LOCAL_MOVES)
+    sites = np.resize(np.random.default_rng(1).permutation(flat.shape[1]), LOCAL_MOVES)
+    flat, betas = flat[rows % len(flat)], np.resize(betas, LOCAL_MOVES)  # a copy, for a change may write into x
+    values = _other_values(energy, flat[rows, sites])
     moved = flat.copy()
-    moved[np.arange(len(flat)), sites] = values
+    moved[rows, sites] = values
     need = protocols.reduced(energy, moved, betas) - protocols.reduced(energy, flat, betas)
     got, before = np.empty(len(flat)), flat.copy()
     _changes(tag(functions), functions.params, flat, float(betas[0]), sites, values, got)

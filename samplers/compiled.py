@@ -207,14 +207,24 @@ _TAGS: dict[tuple, Tag] = {}
 def tag(energy: Functions, sweep: Dispatcher | None = None) -> Tag:
     """Return the tag of an energy's functions together with a sampler's `sweep`."""
     members = (energy.reduced, energy.gradient, energy.change, sweep)
-    if members not in _TAGS:
+    plain = _is_plain(energy.params)
+    if (members, plain) not in _TAGS:
         prints = [fingerprint(member) for member in members]
-        cacheable = None not in prints
+        cacheable = plain and None not in prints
         code = "".join(str(p) for p in prints) + _ENGINE if cacheable else uuid.uuid4().hex
         key = hashlib.sha256(code.encode()).hexdigest()[:24]
         _FUNCTIONS[key] = members
-        _TAGS[members] = Tag(TagType(key), cacheable)
-    return _TAGS[members]
+        _TAGS[members, plain] = Tag(TagType(key), cacheable)
+    return _TAGS[members, plain]
+
+
+def _is_plain(params: Any) -> bool:
+    """Whether parameters are tuples of arrays and numbers and nothing else.
+
+    The class of a named tuple would become part of numba's cache, which all energies share: a process that cannot
+    import that class could then use no energy at all. So a loop over named parameters is compiled anew.
+    """
+    return type(params) is tuple and all(_is_plain(item) for item in params if isinstance(item, tuple))
 
 
 def call_reduced(tag, x, beta, p):

@@ -69,15 +69,7 @@ def estimate(
     """
     if method not in ("gamma", "jackknife"):
         raise ValueError(f'method must be "gamma" or "jackknife", got {method!r}')
-    function: Callable[..., float] = _identity
-    if of is None:
-        series = [series_of(f, chains)]
-    else:
-        if not callable(f):
-            raise TypeError(f"f must be a function of {len(of)} means when `of` is given, got {type(f).__name__}")
-        if isinstance(of, str) or len(of) == 0:
-            raise ValueError(f"of must be a list of at least one variable, got {of!r}")
-        series, function = [series_of(variable, chains) for variable in of], f
+    function, series = _function_and_series(f, of, chains)
     means = [_mean(values) for values in series]
     value = _call(function, means)
     taus = [integrated_autocorrelation_time(values) for values in series]
@@ -89,6 +81,19 @@ def estimate(
     else:
         error = _jackknife_error(function, series, means, max((tau, *taus), key=lambda t: (t.tau == t.tau, t.tau)))
     return Estimate(value, error, tau.tau, total / tau.tau)
+
+
+def _function_and_series(
+    f: Variable, of: Sequence[Variable] | None, chains: "Chains"
+) -> tuple[Callable[..., float], list[NDArray[np.float64]]]:
+    """The function of means and the series (chains, draws) whose means it takes; one mean is its own function."""
+    if of is None:
+        return _identity, [series_of(f, chains)]
+    if not callable(f):
+        raise TypeError(f"f must be a function of {len(of)} means when `of` is given, got {type(f).__name__}")
+    if isinstance(of, str) or len(of) == 0:
+        raise ValueError(f"of must be a list of at least one variable, got {of!r}")
+    return f, [series_of(variable, chains) for variable in of]
 
 
 def _identity(mean: float) -> float:

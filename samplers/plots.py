@@ -36,11 +36,11 @@ def plot_trace(chains: "Chains", variable: Variable = "energy", axes: "Axes | No
     Raises:
         ValueError: for an unknown variable.
 
-    >>> import matplotlib
+    >>> from matplotlib.figure import Figure
     >>> from samplers.chains import Chains
-    >>> matplotlib.use("agg")
     >>> energy = np.random.default_rng(0).normal(size=(4, 200))
-    >>> plot_trace(Chains(None, energy, {}, np.ones((4, 200)), beta=1.0, domain="real")).get_xlabel()
+    >>> chains = Chains(None, energy, {}, np.ones((4, 200)), beta=1.0, domain="real")
+    >>> plot_trace(chains, axes=Figure().subplots()).get_xlabel()
     'draw'
     """
     axes, series = _axes(axes), series_of(variable, chains)
@@ -70,6 +70,13 @@ def plot_autocorrelation(chains: "Chains", variable: Variable = "energy", axes: 
         The axes.
     Raises:
         ValueError: for an unknown variable.
+
+    >>> from matplotlib.figure import Figure
+    >>> from samplers.chains import Chains
+    >>> energy = np.random.default_rng(0).normal(size=(4, 200))
+    >>> chains = Chains(None, energy, {}, np.ones((4, 200)), beta=1.0, domain="real")
+    >>> plot_autocorrelation(chains, axes=Figure().subplots()).get_xlabel()
+    'lag (draws)'
     """
     axes, series = _axes(axes), series_of(variable, chains)
     axes.set(xlabel="lag (draws)", ylabel=f"autocorrelation of {_label(variable)}", title="autocorrelation")
@@ -104,6 +111,13 @@ def plot_rank(chains: "Chains", variable: Variable = "energy", axes: "Axes | Non
         The axes.
     Raises:
         ValueError: for an unknown variable.
+
+    >>> from matplotlib.figure import Figure
+    >>> from samplers.chains import Chains
+    >>> energy = np.random.default_rng(0).normal(size=(4, 200))
+    >>> chains = Chains(None, energy, {}, np.ones((4, 200)), beta=1.0, domain="real")
+    >>> plot_rank(chains, axes=Figure().subplots()).get_title()
+    'ranks'
     """
     from scipy.stats import binom
 
@@ -137,6 +151,13 @@ def plot_energy(chains: "Chains", variable: Variable = "energy", axes: "Axes | N
         The axes.
     Raises:
         ValueError: for an unknown variable.
+
+    >>> from matplotlib.figure import Figure
+    >>> from samplers.chains import Chains
+    >>> energy = np.random.default_rng(0).normal(size=(4, 200))
+    >>> chains = Chains(None, energy, {}, np.ones((4, 200)), beta=1.0, domain="real")
+    >>> plot_energy(chains, axes=Figure().subplots()).get_xlabel()
+    'energy E'
     """
     axes, series = _axes(axes), series_of(variable, chains)
     axes.set(xlabel=_label(variable), ylabel="probability density", title="histogram")
@@ -161,6 +182,12 @@ def plot_overview(chains: "Chains", variable: Variable | None = None) -> "Figure
         The figure, of 11 by 7 inches.
     Raises:
         ValueError: for an unknown variable.
+
+    >>> from samplers.chains import Chains
+    >>> energy = np.random.default_rng(0).normal(size=(4, 200))
+    >>> chains = Chains(None, energy, {}, np.ones((4, 200)), beta=1.0, domain="real")
+    >>> len(plot_overview(chains).axes)
+    4
     """
     from matplotlib.figure import Figure
 

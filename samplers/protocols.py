@@ -110,7 +110,8 @@ def check_space(energy: Any) -> None:
         raise TypeError(f"energy needs the attributes `shape` and `domain`, got {name_of(energy)} without them")
     if energy.domain not in DOMAINS:
         raise ValueError(f"energy.domain must be one of {', '.join(DOMAINS)}, got {energy.domain!r}")
-    if not all(isinstance(n, int | np.integer) and n > 0 for n in energy.shape):
+    sides = energy.shape if isinstance(energy.shape, tuple) else None
+    if sides is None or not all(isinstance(n, int | np.integer) and n > 0 for n in sides):
         raise ValueError(f"energy.shape must be a tuple of positive integers, got {energy.shape!r}")
 
 

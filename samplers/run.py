@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from samplers import checkpoint, protocols, random
-from samplers.blocks import Blocks, Memory, Observables
+from samplers.blocks import Blocks, Memory, Observables, observe
 from samplers.chains import Chains, from_arrays, load, variables
 from samplers.identity import describe, differences
 from samplers.initial import initial
@@ -84,6 +84,8 @@ def sample(
             complete = _run(energy, sampler, state, warmed, warmup, draws, thin, observables, file, progress)
     else:
         state = _start(energy, sampler, begin, chains, float(beta), entropy)
+        for name, function in (observables or {}).items():
+            observe(name, function, state["x"].reshape(chains, *energy.shape))  # a fault shows before there is a file
         shape = tuple(energy.shape) if keep_x else None
         layout = variables(energy.domain, shape, state["x"].dtype, protocols.has_energy(energy), names)
         story["domain"] = energy.domain

@@ -65,6 +65,8 @@ def summary(chains: "Chains") -> Summary:
         chains: the chains; configurations or energies may be missing.
     Returns:
         A `Summary`: print it, or use its `rows`, `verdict` and `trustworthy`.
+    Raises:
+        ValueError: if there are no draws yet.
 
     >>> from samplers.chains import Chains
     >>> rng = np.random.default_rng(0)
@@ -74,6 +76,8 @@ def summary(chains: "Chains") -> Summary:
     True
     """
     count, draws = chains.shape
+    if draws == 0:
+        raise ValueError("chains must hold at least one draw, got 0: the run is warming up, or was cut short in it")
     recorded = {name: diagnose(series_of(name, chains)) for name in recorded_names(chains)}
     every = {name: diagnose(series) for name, series in coordinates(chains)}
     few = len(coordinate_names(chains)) <= MOST_COORDINATES

@@ -90,9 +90,9 @@ _BENT = ebm.GaussianMixture([[-1.2, 0.0], [1.2, 0.6]], [[[0.5, 0.2], [0.2, 0.4]]
 PLANES: dict[str, Plane] = {
     "gaussian": Plane(ebm.Gaussian([0.5, -1.0], [[1.0, 0.6], [0.6, 0.8]]), ((-8, 9), (-9, 7)), 1.5, 1.2, 0.6, 1.0),
     "gaussian mixture": Plane(_BENT, ((-8, 8), (-7, 8)), 1.5, 1.2, 0.7, 1.0),
-    "double well": Plane(ebm.DoubleWell(2, barrier=2.0), ((-3, 3), (-8, 8)), 1.2, 1.0, 0.3, 0.6),
-    "muller-brown": Plane(ebm.MullerBrown(scale=0.02), ((-5, 4), (-4, 6)), 1.2, 1.0, 0.25, 0.5),
-    "rosenbrock": Plane(ebm.Rosenbrock(2, b=3.0), ((-6, 8), (-6, 50)), 0.8, 0.6, 0.12, 0.25),
+    "double well": Plane(ebm.DoubleWell(2, barrier=2.0), ((-3, 3), (-8, 8)), 1.0, 0.8, 0.12, 0.35),
+    "muller-brown": Plane(ebm.MullerBrown(scale=0.02), ((-5, 4), (-4, 6)), 1.0, 0.8, 0.15, 0.35),
+    "rosenbrock": Plane(ebm.Rosenbrock(2, a=0.3, b=3.0), ((-5.5, 6.5), (-8, 45)), 0.8, 0.6, 0.1, 0.2),
     "sum of real energies": Plane(
         ebm.DoubleWell(2) + ebm.Gaussian([0.3, 0.5], [[1.0, 0.3], [0.3, 0.9]]), ((-3, 3), (-6, 7)), 1.2, 1.0, 0.35, 0.6
     ),
@@ -204,7 +204,7 @@ class PlaneLaw(NamedTuple):
     lowest: float
 
 
-def plane_law(plane: Plane, beta: float, bins: int = 14, nodes: int = 12) -> PlaneLaw:
+def plane_law(plane: Plane, beta: float, bins: int = 20, nodes: int = 10) -> PlaneLaw:
     """The law of a continuous energy on a grid of bins, by Gauss-Legendre quadrature in each."""
     node, weight = roots_legendre(nodes)
     edges = [np.linspace(low, high, bins + 1) for low, high in plane.box]

@@ -28,13 +28,23 @@ def chain_file(make_chains: Make, tmp_path: Path) -> Path:
 def test_the_story_and_the_summary(chain_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(chain_file)]) == 0
     printed = capsys.readouterr().out
-    for words in ("Gaussian()", "HMC(step_size=0.1)", "4 of 1,000 draws", "closed", "real, shape (2,)"):
+    for words in ("Gaussian()", "HMC(step_size=0.1)", "4 of 1,000 draws", "finished", "real, shape (2,)"):
         assert words in printed
     assert f"numpy {np.__version__}" in printed
     lines = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if line.strip()}
     assert lines["beta"] == ["0.5"] and lines["seed"] == ["3"]
     assert printed.rstrip().endswith(str(samplers.summary(samplers.load(chain_file))))
     assert sorted(os.listdir(chain_file.parent)) == ["run.h5"]
+
+
+def test_a_run_that_was_cut_short_says_so(
+    make_chains: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chains = make_chains(energy=np.random.default_rng(0).normal(size=(4, 50)))
+    chains.attributes["draws_requested"] = 2000
+    chains.save(tmp_path / "cut.h5")
+    assert main([str(tmp_path / "cut.h5")]) == 0
+    assert "unfinished, 50 of 2,000 draws" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("out", [None, "picture.png"])

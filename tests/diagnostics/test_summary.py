@@ -213,6 +213,11 @@ def test_an_angle_is_judged_by_its_cosine_and_sine(make_chains: Make) -> None:
     assert rows["sin x[0]"].sd == pytest.approx(0.1, rel=0.1)
 
 
+def test_chains_without_a_draw_are_refused(make_chains: Make) -> None:
+    with pytest.raises(ValueError, match="at least one draw, got 0"):
+        summary(make_chains(energy=np.empty((4, 0))))
+
+
 def test_scalar_configurations_and_score_only_chains_are_taken(make_chains: Make) -> None:
     result = summary(make_chains(x=np.random.default_rng(0).normal(size=(4, 1000))))
     assert list(result.rows) == ["x"] and result.trustworthy

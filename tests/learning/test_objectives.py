@@ -1,4 +1,4 @@
-"""Gradients of the log-likelihood: exact ones against finite differences, sampled ones against their exact expectation."""
+"""Gradients of the log-likelihood: exact ones against finite differences, sampled ones against their expectation."""
 
 import numpy as np
 import pytest

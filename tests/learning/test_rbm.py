@@ -155,11 +155,9 @@ def test_bits_do_not_depend_on_threads():
     root = Path(__file__).parents[2]
     outputs = []
     for ours, blas in ((1, 1), (2, 2)):
-        env = {"PYTHONPATH": str(root), "OPENBLAS_NUM_THREADS": str(blas), "OMP_NUM_THREADS": str(blas)}
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(ours)], capture_output=True, text=True, check=True, env={**os.environ, **env}
-        )
-        outputs.append(done.stdout)
+        env = {**os.environ, "PYTHONPATH": str(root), "OPENBLAS_NUM_THREADS": str(blas), "OMP_NUM_THREADS": str(blas)}
+        command = [sys.executable, "-c", SCRIPT, str(ours)]
+        outputs.append(subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout)
     assert outputs[0] == outputs[1]
 
 

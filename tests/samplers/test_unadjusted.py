@@ -96,7 +96,7 @@ def test_bias_in_a_double_well_falls_with_the_step(sampler: type, order: int) ->
     grid = np.linspace(-3.0, 3.0, 20_001)[:, None]
     e = ebm.DoubleWell(1, barrier=2.0)(grid)
     true = (e * np.exp(-e)).sum() / np.exp(-e).sum()
-    coarse, fine = (_double_well_energy(step, sampler) for step in (0.05, 0.0125))
+    coarse, fine = (_double_well_energy(step, sampler) for step in (0.03, 0.0075))
     assert abs(coarse[0] - true) > 5.0 * coarse[1]
     assert abs(fine[0] - true) < abs(coarse[0] - true) / 2.0**order + 5.0 * np.hypot(fine[1], coarse[1] / 2.0**order)
 

@@ -1,0 +1,117 @@
+"""The examples in a small size: they leave their files, and the numbers they print agree with theory.
+
+Bounds of 5 standard errors and p-values of 1e-6: each comparison raises a false alarm about once in a million seeds, and
+the seeds are fixed.
+"""
+
+import importlib
+import json
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+import samplers
+
+ROOT = Path(__file__).resolve().parents[2]
+ALPHA, LARGEST_Z = 1e-6, 5.0
+
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Import a script as it would run: with its own folder first on the path."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    with matplotlib.rc_context():  # the large letters of the examples are not for the tests that follow
+        yield importlib.import_module
+
+
+def z(found: Any, theory: float) -> float:
+    """How many standard errors (value, error) lies from theory."""
+    return abs(found[0] - theory) / found[1]
+
+
+def check_folder(folder: Path, pictures: dict[str, str]) -> dict[str, Any]:
+    """The files are there, small and readable; return metrics.json."""
+    story = (folder / "README.md").read_text("utf-8")
+    for name in pictures:
+        content = (folder / name).read_bytes()
+        assert content[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">I", content[16:20])[0] >= 1200
+        assert len(content) < 200 * 1024
+        assert f"]({name})" in story
+    (file,) = folder.glob("*.h5")
+    assert samplers.load(file).shape[1] > 0
+    assert f"/{file.name} --plot" in story
+    record = json.loads((folder / "metrics.json").read_text("utf-8"))
+    assert record["settings"]["seed"] == 1
+    assert {"command", "versions", "results"} <= set(record)
+    return record["results"]
+
+
+def test_ising_transition_agrees_with_kaufman(load: Load, tmp_path: Path) -> None:
+    example = load("ising_transition")
+    temperatures = (2.0, 2.22, 2.25, example.CRITICAL, 2.3, 2.33, 2.6)
+    sides = {8: 4000, 16: 2500}
+    example.main(tmp_path, sweeps=sides, temperatures=temperatures, chains=4)
+    found = check_folder(tmp_path, example.PICTURES)
+    assert found["energy"]["p_value"] > ALPHA
+    assert found["heat capacity"]["p_value"] > ALPHA
+    assert z(found["crossing"], example.CRITICAL) < LARGEST_Z
+    # The same comparison sees a temperature that is 3 per cent off.
+    wrong = [
+        (found["estimates"][str(l)][k][0][0] - example.exact.kaufman_energy(l, 1.03 / t)) / found["estimates"][str(l)][k][0][1]
+        for l in sides
+        for k, t in enumerate(temperatures)
+    ]
+    assert chi2.sf(np.square(wrong).sum(), len(wrong)) < ALPHA
+
+
+def test_double_well_follows_its_laws_and_the_rate_is_right(load: Load, tmp_path: Path) -> None:
+    example = load("double_well")
+    example.main(tmp_path, draws=2000, temperatures=(0.3, 0.4), steps={0.04: 20_000_000, 0.01: 4_000_000}, chains=16)
+    found = check_folder(tmp_path, example.PICTURES)
+    squares = found["mean_square"]
+    assert all(z(square, square[2]) < LARGEST_Z for square in squares.values())
+    assert z(squares["Langevin, step 0.08"], squares["MALA"][2]) > LARGEST_Z  # the bias of the step is seen
+    assert found["p_value"] > ALPHA
+    # The bias of the larger step, 7 per cent, is seen as well: the comparison is that sharp.
+    assert z(found["rates"]["0.04"][1], example.exact_rate(1 / 0.4)) > LARGEST_Z
+
+
+def test_langevin_law_has_the_limits_of_small_steps(load: Load) -> None:
+    example = load("double_well")
+    x, exact_density = example.GRID, example.law(samplers.MALA())
+    errors, rates = [], []
+    for step in (0.02, 0.01):
+        density, rate = example.langevin_law(step, example.BETA)
+        errors.append(np.trapezoid(abs(density - exact_density), x))
+        rates.append(rate / example.exact_rate(example.BETA) - 1.0)
+    # Of first order in the step: half the step, half the bias, but for terms of second order.
+    assert errors[0] / errors[1] == pytest.approx(2.0, abs=0.2)
+    assert rates[0] / rates[1] == pytest.approx(2.0, abs=0.4)
+
+
+def test_own_energy_agrees_with_quadrature_in_both_tiers(load: Load, tmp_path: Path) -> None:
+    example = load("own_energy")
+    example.main(tmp_path, draws=100, thin=20, chains=16, sweeps=50)
+    found = check_folder(tmp_path, example.PICTURES)
+    for tier in ("compiled", "array (torch)"):
+        assert z(found[tier]["energy"], found["theory"]) < LARGEST_Z
+        assert z(found[tier]["virial"], 2.0 / example.BETA) < LARGEST_Z
+
+
+def test_own_energy_theory_is_the_slope_of_log_z(load: Load) -> None:
+    example = load("own_energy")
+    energy = example.ebm.TorchEnergy(example.three_wells, shape=(2,))
+    box, step = [(-2.5, 2.5)] * 2, 1e-3
+    low, high = (
+        example.ebm.exact.log_z_quadrature(energy, box, beta, accuracy=1e-8) for beta in (example.BETA - step, example.BETA + step)
+    )
+    assert example.theory()[0] == pytest.approx(-(high - low) / (2 * step), abs=1e-4)
