@@ -43,6 +43,7 @@ _HOME = {
     "ExactLikelihood": "objectives",
     "log_z": "partition",
     "LogZ": "partition",
+    "LogLikelihood": "partition",
     "log_likelihood": "partition",
     "load": "files",
 }

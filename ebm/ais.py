@@ -86,7 +86,8 @@ def effective_sample_size(log_weight: np.ndarray) -> float:
 
 
 def log_mean_exp(log_weight: np.ndarray) -> tuple[float, float]:
-    """Return ln mean w and its standard error by the delta method, sd(w) / (mean(w) sqrt(n))."""
-    highest = log_weight.max()
+    """Return ln mean w and its standard error by the delta method, sd(w) / (mean(w) sqrt(n)); NaN for one weight."""
+    highest, n = log_weight.max(), len(log_weight)
     w = np.exp(log_weight - highest)
-    return float(highest + np.log(w.mean())), float(w.std(ddof=1) / (w.mean() * np.sqrt(len(w))))
+    error = w.std(ddof=1) / (w.mean() * np.sqrt(n)) if n > 1 else np.nan
+    return float(highest + np.log(w.mean())), float(error)

@@ -27,6 +27,9 @@ class Path(Protocol):
 
     log_z_start: float
 
+    def times(self, steps: int) -> np.ndarray:
+        """Return steps + 1 times from 0 to 1 that suit the path."""
+
     def start(self, chains: int, rng: np.random.Generator, entropy: int) -> State:
         """Return independent draws from p_0 with log weight 0."""
 
@@ -61,6 +64,10 @@ class SitePath:
         self.energy, self.beta, self.sampler = energy, beta, Gibbs()
         self.values, self.order = self.sampler.settings(energy, 0)
         self.log_z_start = float(len(self.order) * np.log(len(self.values)))
+
+    def times(self, steps: int) -> np.ndarray:
+        """Return times that are evenly spaced."""
+        return np.linspace(0.0, 1.0, steps + 1)
 
     def start(self, chains: int, rng: np.random.Generator, entropy: int) -> State:
         """Return uniform configurations."""
@@ -111,6 +118,10 @@ class RBMPath:
             self.start_bias = np.log(mean) - np.log1p(-mean)
         self.log_z_start = float(np.logaddexp(0.0, self.start_bias).sum() + rbm.n_hidden * np.log(2.0))
 
+    def times(self, steps: int) -> np.ndarray:
+        """Return times that are denser towards 1: 1 - (1 - s)^2 with s evenly spaced."""
+        return late_times(steps)
+
     def start(self, chains: int, rng: np.random.Generator, entropy: int) -> State:
         """Return independent pixels."""
         p = 1.0 / (1.0 + np.exp(-self.start_bias))
@@ -157,6 +168,10 @@ class GaussianRBMPath:
         normal = np.log(2 * np.pi * self.sigma**2 / beta).sum() / 2
         self.log_z_start = float(normal + rbm.n_hidden * np.log(2.0))
 
+    def times(self, steps: int) -> np.ndarray:
+        """Return times that are denser towards 1: 1 - (1 - s)^2 with s evenly spaced."""
+        return late_times(steps)
+
     def start(self, chains: int, rng: np.random.Generator, entropy: int) -> State:
         """Return independent normal units."""
         x = self.rbm.b + self.sigma / np.sqrt(self.beta) * rng.standard_normal((chains, len(self.sigma)))
@@ -181,3 +196,10 @@ class GaussianRBMPath:
     def equilibrate(self, state: State, sweeps: int) -> None:
         """Draw both layers by turns at beta."""
         self.rbm.block_gibbs(state["x"], np.full(len(state["x"]), self.beta), state["stream"], sweeps)
+
+
+def late_times(steps: int) -> np.ndarray:
+    """Return 1 - (1 - s)^2 with s evenly spaced from 0 to 1."""
+    # A trained machine mixes slowest at the end: with even times half of the variance of the weights came from the last
+    # twentieth of them (RBM of 300 hidden units, handwritten digits).
+    return 1.0 - np.linspace(1.0, 0.0, steps + 1) ** 2

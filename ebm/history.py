@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +12,15 @@ from samplers.store import StoreError
 ROWS = 1000  # of the data, and of the validation set, that are looked at after each epoch
 
 Record = dict[str, float]
+
+
+@runtime_checkable
+class Reconstructing(Protocol):
+    """A machine that can look at what it makes of a configuration: visible(hidden(x))."""
+
+    def hidden(self, v: np.ndarray) -> np.ndarray: ...
+
+    def visible(self, h: np.ndarray) -> np.ndarray: ...
 
 
 class History:
@@ -69,7 +78,7 @@ def measure(energy: Any, data: np.ndarray, validation: np.ndarray | None, rng: n
         flat[rows, sites] = protocols.values(energy).sum() - flat[rows, sites]
         change = energy(flat.reshape(x.shape)) - values
         record["pseudo_log_likelihood"] = -flat.shape[1] * float(np.logaddexp(0.0, -change).mean())
-    elif hasattr(energy, "visible"):
+    elif isinstance(energy, Reconstructing):
         record["reconstruction_error"] = float(((x - energy.visible(energy.hidden(x))) ** 2).mean())
     if validation is not None:
         record["free_energy_gap"] = float(energy(validation[:ROWS]).mean() - values.mean())

@@ -183,6 +183,8 @@ class _Training:
     def epochs_left(self) -> Iterator[Record]:
         """Learn for the epochs that are left and yield the record of each."""
         state, saved = self.state, time.monotonic()
+        if self.path is not None and not self.path.exists():
+            state.save(self.path, self.story)  # a path that cannot be written is known before the work, not after
         while state.epoch < self.epochs:
             with InterruptFlag() as interrupted, one_blas_thread():
                 finished = self._epoch(interrupted)

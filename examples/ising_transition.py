@@ -33,7 +33,7 @@ QUANTITIES = (  # name, unit, exact on an L x L torus, exact on the infinite lat
 PICTURES = {
     "spins.png": "Spins below, at and above the critical temperature: order, domains of all sizes, small domains.",
     "transition.png": "Points are measured; lines are exact, but for the parabolas through the Binder cumulants. Only "
-    "the infinite lattice has a singular heat capacity. Cumulants of two sides cross near T_c, the nearer the larger L.",
+    "the infinite lattice has a singular heat capacity. Cumulants of two L cross near T_c, the nearer the larger.",
 }
 
 

@@ -15,7 +15,7 @@ from samplers.sampler import Sampler, State
 from samplers.store import Store, Variable
 
 BLOCK_SECONDS = 0.3  # progress, Ctrl-C and appends to the file come at least about this often
-BLOCK_BYTES = 32 * 2**20  # configurations of one block
+BLOCK_BYTES = 8 * 2**20  # configurations of one block
 
 Observables = dict[str, Callable[[np.ndarray], np.ndarray]]
 

@@ -27,7 +27,7 @@ def fingerprint_energy(energy: Any) -> str:
 
 
 def _hash_parameters(energy: Any, digest: Any) -> None:
-    """Add an energy's parameters, and those of the energies it is made of; other things may mean another by the name."""
+    """Add an energy's parameters and those of its parts; `parameters` of a torch module is something else."""
     own = getattr(energy, "parameters", None)
     parameters = own() if callable(own) else own
     for name, value in parameters.items() if isinstance(parameters, Mapping) else ():

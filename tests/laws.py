@@ -67,6 +67,7 @@ DISCRETE: dict[str, Any] = {
     "hopfield": ebm.Hopfield([[1, -1, 1, -1, 1], [1, 1, -1, -1, 1]]),
     "sum": ebm.Ising((6,), coupling=0.5) + ebm.CurieWeiss(6, field=0.3),
     "scaled": 0.6 * ebm.Ising((2, 3), field=0.5),
+    "rbm": ebm.RBM(5, 3, W=_RNG.normal(0.0, 1.0, (5, 3)), b=_RNG.normal(0.0, 0.5, 5), c=_RNG.normal(0.0, 0.5, 3)),
 }
 
 
@@ -85,7 +86,9 @@ class Plane(NamedTuple):
 
 
 _CIRCLE = (-math.pi, math.pi)
-_BENT = ebm.GaussianMixture([[-1.2, 0.0], [1.2, 0.6]], [[[0.5, 0.2], [0.2, 0.4]], [[0.3, -0.1], [-0.1, 0.6]]], [0.3, 0.7])
+_BENT = ebm.GaussianMixture(
+    [[-1.2, 0.0], [1.2, 0.6]], [[[0.5, 0.2], [0.2, 0.4]], [[0.3, -0.1], [-0.1, 0.6]]], [0.3, 0.7]
+)
 
 PLANES: dict[str, Plane] = {
     "gaussian": Plane(ebm.Gaussian([0.5, -1.0], [[1.0, 0.6], [0.6, 0.8]]), ((-8, 9), (-9, 7)), 1.5, 1.2, 0.6, 1.0),
@@ -97,6 +100,16 @@ PLANES: dict[str, Plane] = {
         ebm.DoubleWell(2) + ebm.Gaussian([0.3, 0.5], [[1.0, 0.3], [0.3, 0.9]]), ((-3, 3), (-6, 7)), 1.2, 1.0, 0.35, 0.6
     ),
     "scaled real energy": Plane(0.7 * ebm.DoubleWell(2, minimum=1.2), ((-4, 4), (-9, 9)), 1.4, 1.2, 0.5, 0.8),
+    "gaussian rbm": Plane(
+        ebm.GaussianRBM(
+            2, 2, W=[[1.2, -0.6], [0.5, 0.9]], b=[0.2, -0.3], c=[0.1, -0.4], sigma=[0.8, 1.1], dtype="float64"
+        ),
+        ((-8, 9), (-10, 10)),
+        1.5,
+        1.2,
+        0.7,
+        1.0,
+    ),
     "xy pair": Plane(ebm.XY((2,), coupling=0.8), (_CIRCLE,), 2.0, 1.5, 0.9, 1.2),
     "xy ring": Plane(ebm.XY((3,)), (_CIRCLE, _CIRCLE), 2.0, 1.2, 0.6, 1.0),
     "xy with random bonds": Plane(ebm.XY((3,), coupling=[[0.5, -0.7, 1.1]]), (_CIRCLE, _CIRCLE), 2.0, 1.2, 0.7, 1.0),
@@ -141,16 +154,6 @@ DISCRETE_SAMPLERS: dict[str, Sampler] = {
 }
 
 
-def plane_samplers(plane: Plane) -> dict[str, Sampler]:
-    """The exact samplers of a continuous energy, with fixed steps at which a wrong acceptance rule shows."""
-    return {
-        "metropolis": Metropolis("single", step_size=plane.single, target_acceptance=0),
-        "gaussian": Metropolis("gaussian", step_size=plane.gaussian, target_acceptance=0),
-        "mala": MALA(plane.mala, target_acceptance=None),
-        "hmc": HMC(plane.hmc, steps=3, target_acceptance=None),
-    }
-
-
 def fits(sampler: Sampler, energy: Any) -> bool:
     """Whether a sampler accepts an energy."""
     try:
@@ -158,6 +161,18 @@ def fits(sampler: Sampler, energy: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def plane_samplers(plane: Plane) -> dict[str, Sampler]:
+    """The exact samplers of a continuous energy, with fixed steps at which a wrong acceptance rule shows."""
+    listed: dict[str, Sampler] = {
+        "metropolis": Metropolis("single", step_size=plane.single, target_acceptance=0),
+        "gaussian": Metropolis("gaussian", step_size=plane.gaussian, target_acceptance=0),
+        "mala": MALA(plane.mala, target_acceptance=None),
+        "hmc": HMC(plane.hmc, steps=3, target_acceptance=None),
+        "gibbs": Gibbs(),
+    }
+    return {name: sampler for name, sampler in listed.items() if fits(sampler, plane.energy)}
 
 
 # --- exact laws and starts --------------------------------------------------------------------------------------------

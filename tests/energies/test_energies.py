@@ -66,7 +66,9 @@ def _pairs(x: np.ndarray, shape: tuple[int, ...], coupling: float | np.ndarray, 
     return -sum(w * term(x[i], x[j]) for i, j, w in _bonds(shape, coupling))
 
 
-@pytest.mark.parametrize("shape", [(5,), (2,), (1,), (2, 2), (2, 3), (3, 1), (1, 1), (3, 4), (2, 3, 2), (3, 3, 3), (4, 1, 2)])
+@pytest.mark.parametrize(
+    "shape", [(5,), (2,), (1,), (2, 2), (2, 3), (3, 1), (1, 1), (3, 4), (2, 3, 2), (3, 3, 3), (4, 1, 2)]
+)
 @pytest.mark.parametrize("random_bonds", [False, True])
 def test_lattices_hold_each_bond_once(shape: tuple[int, ...], random_bonds: bool) -> None:
     coupling = RNG.normal(size=(len(shape), *shape)) if random_bonds else 0.7

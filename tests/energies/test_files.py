@@ -41,7 +41,7 @@ def test_a_loaded_energy_is_the_saved_one(name: str, tmp_path: Path) -> None:
 def test_saving_does_not_replace_a_file(tmp_path: Path) -> None:
     path = tmp_path / "energy.h5"
     path.write_text("mine")
-    with pytest.raises(StoreError, match="energy.h5 exists already: choose another name"):
+    with pytest.raises(StoreError, match=r"energy.h5 exists already: choose another name"):
         ebm.Ising((4,)).save(path)
     assert path.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [path]
@@ -54,15 +54,15 @@ def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
 
 def test_what_is_no_energy_file_is_told(tmp_path: Path) -> None:
     path = tmp_path / "other.h5"
-    with pytest.raises(StoreError, match="other.h5 does not exist"):
+    with pytest.raises(StoreError, match=r"other.h5 does not exist"):
         ebm.load(path)
     path.write_bytes(b"not HDF5 at all")
-    with pytest.raises(StoreError, match="other.h5 is not a readable HDF5 file"):
+    with pytest.raises(StoreError, match=r"other.h5 is not a readable HDF5 file"):
         ebm.load(path)
     path.unlink()
     with h5py.File(path, "w") as file:
         file["x"] = 1
-    with pytest.raises(StoreError, match="other.h5 is not an energy file"):
+    with pytest.raises(StoreError, match=r"other.h5 is not an energy file"):
         ebm.load(path)
 
 
@@ -84,7 +84,7 @@ def test_a_truncated_file_is_told(tmp_path: Path) -> None:
     path = tmp_path / "energy.h5"
     ALL["a large lattice with random bonds"].save(path)
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(StoreError, match="energy.h5"):
+    with pytest.raises(StoreError, match=r"energy.h5"):
         ebm.load(path)
 
 

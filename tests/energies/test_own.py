@@ -1,4 +1,4 @@
-"""Energies of one's own: numba functions in every form they may take, torch callables, and the cache of compiled loops."""
+"""Energies of one's own: numba functions in every form they may take, torch callables, the cache of compiled loops."""
 
 import os
 import subprocess
@@ -65,9 +65,8 @@ def test_named_parameters_two_dimensions_and_a_gradient_that_sets() -> None:
     x = np.random.default_rng(1).normal(size=(4, 2, 3))
     np.testing.assert_allclose(energy(x), _grid(x))
     samplers.check(energy)
-    samplers.check(energy + 0.5 * energy)
-    chains = samplers.sample(energy, samplers.MALA(), **RUN)
-    array = samplers.sample(ArrayTier(energy), samplers.MALA(), **RUN)
+    chains = samplers.sample(energy, samplers.Langevin(0.1), **RUN)
+    array = samplers.sample(ArrayTier(energy), samplers.Langevin(0.1), **RUN)
     assert chains.x.shape == (3, 20, 2, 3)
     np.testing.assert_allclose(chains.x, array.x, atol=1e-8)
 
@@ -91,7 +90,7 @@ def test_discrete_energies_with_and_without_a_local_change(domain: str) -> None:
     samplers.check(with_delta)
     begin = exact_states(without, 1.0, 6000, seed=1)
     run = {"chains": 6000, "draws": 1, "warmup": 0, "thin": 2, "init": begin, "seed": 2, "progress": False}
-    for sampler in (samplers.Metropolis(), samplers.Gibbs()):
+    for sampler in (samplers.Metropolis(),) if domain == "spin" else (samplers.Gibbs(),):
         ends = [samplers.sample(energy, sampler, **run).x[:, 0] for energy in (with_delta, without)]
         assert np.array_equal(*ends)
         assert chi_square_p(count_states(ends[0], without), exact.probabilities(without)) > ALPHA
@@ -104,18 +103,24 @@ def _f(x, p):
 BAD = [
     (lambda: ebm.CompiledEnergy(3, shape=(1,)), TypeError, r"energy must be a function f\(x, params\) -> float, got 3"),
     (lambda: ebm.CompiledEnergy(lambda x: 0.0, shape=(1,)), TypeError, r"energy must take 2 arguments.*got 1: \(x\)"),
-    (lambda: ebm.CompiledEnergy(_f, lambda x, p: x, shape=(1,), params=(1.0,)), TypeError, "grad must take 3 arguments.*got 2"),
+    (lambda: ebm.CompiledEnergy(_f, lambda x, p: x, shape=(1,), params=(1.0,)), TypeError,
+     "grad must take 3 arguments.*got 2"),
     (lambda: ebm.CompiledEnergy(_f, delta=lambda x, i, p: 0.0, shape=(1,), params=(1.0,)), TypeError,
      "delta must take 4 arguments.*got 3"),
     (lambda: ebm.CompiledEnergy(lambda x, p: x, shape=(1,)), TypeError, "energy must return one number, got ndarray"),
-    (lambda: ebm.CompiledEnergy(lambda x, p: x.no_such_name, shape=(1,)), TypeError, "energy does not compile with numba"),
-    (lambda: ebm.CompiledEnergy(lambda x, p: None, shape=(1,)), TypeError, "energy must return one number, got NoneType"),
+    (lambda: ebm.CompiledEnergy(lambda x, p: x.no_such_name, shape=(1,)), TypeError,
+     "energy does not compile with numba"),
+    (lambda: ebm.CompiledEnergy(lambda x, p: None, shape=(1,)), TypeError,
+     "energy must return one number, got NoneType"),
     (lambda: ebm.CompiledEnergy(_f, shape=(1,), params=[1.0]), TypeError, "params must be a tuple .*got list"),
-    (lambda: ebm.CompiledEnergy(_f, shape=(0,), params=(1.0,)), ValueError, "shape must be a tuple of positive integers"),
-    (lambda: ebm.CompiledEnergy(_f, shape=(1,), domain="spins", params=(1.0,)), ValueError, "domain must be one of.*'spins'"),
+    (lambda: ebm.CompiledEnergy(_f, shape=(0,), params=(1.0,)), ValueError,
+     "shape must be a tuple of positive integers"),
+    (lambda: ebm.CompiledEnergy(_f, shape=(1,), domain="spins", params=(1.0,)), ValueError,
+     "domain must be one of.*'spins'"),
     (lambda: ebm.CompiledEnergy(_f, shape=(1,), domain="states", params=(1.0,)), ValueError,
      "n_states must be a positive integer, got None"),
-    (lambda: ebm.TorchEnergy(3, shape=(1,)), TypeError, "module must be a torch module or a function of tensors, got 3"),
+    (lambda: ebm.TorchEnergy(3, shape=(1,)), TypeError,
+     "module must be a torch module or a function of tensors, got 3"),
     (lambda: ebm.TorchEnergy(torch.sum, shape=(1,), domain="states"), ValueError, "domain must be one of .*'states'"),
     (lambda: ebm.TorchEnergy(lambda x: x.sum(), shape=(2,))(np.ones((3, 2))), ValueError,
      r"module must return one energy a configuration, shape \(3,\), got \(\)"),
@@ -162,8 +167,8 @@ def test_a_torch_twin_of_a_built_in_energy_gives_its_trajectory() -> None:
 
 
 def test_a_torch_energy_of_spins() -> None:
-    twin = ebm.TorchEnergy(lambda s: -(s * s.roll(-1, 1)).sum(1) * 1.0, shape=(5,), domain="spin")
-    ours, theirs = (samplers.sample(e, samplers.Metropolis(), **RUN) for e in (ebm.Ising((5,)), twin))
+    twin = ebm.TorchEnergy(lambda s: -(s.sum(1) ** 2) / 10.0, shape=(5,), domain="spin")
+    ours, theirs = (samplers.sample(e, samplers.Metropolis(), **RUN) for e in (ebm.CurieWeiss(5), twin))
     assert np.array_equal(ours.x, theirs.x)
 
 

@@ -1,6 +1,6 @@
 """The examples in a small size: they leave their files, and the numbers they print agree with theory.
 
-Bounds of 5 standard errors and p-values of 1e-6: each comparison raises a false alarm about once in a million seeds, and
+Bounds of 5 standard errors and p-values of 1e-6: a comparison raises a false alarm for about one seed in a million, and
 the seeds are fixed.
 """
 
@@ -66,7 +66,8 @@ def test_ising_transition_agrees_with_kaufman(load: Load, tmp_path: Path) -> Non
     assert z(found["crossing"], example.CRITICAL) < LARGEST_Z
     # The same comparison sees a temperature that is 3 per cent off.
     wrong = [
-        (found["estimates"][str(l)][k][0][0] - example.exact.kaufman_energy(l, 1.03 / t)) / found["estimates"][str(l)][k][0][1]
+        (found["estimates"][str(l)][k][0][0] - example.exact.kaufman_energy(l, 1.03 / t))
+        / found["estimates"][str(l)][k][0][1]
         for l in sides
         for k, t in enumerate(temperatures)
     ]
@@ -112,6 +113,7 @@ def test_own_energy_theory_is_the_slope_of_log_z(load: Load) -> None:
     energy = example.ebm.TorchEnergy(example.three_wells, shape=(2,))
     box, step = [(-2.5, 2.5)] * 2, 1e-3
     low, high = (
-        example.ebm.exact.log_z_quadrature(energy, box, beta, accuracy=1e-8) for beta in (example.BETA - step, example.BETA + step)
+        example.ebm.exact.log_z_quadrature(energy, box, beta, accuracy=1e-8)
+        for beta in (example.BETA - step, example.BETA + step)
     )
     assert example.theory()[0] == pytest.approx(-(high - low) / (2 * step), abs=1e-4)

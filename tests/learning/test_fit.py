@@ -175,6 +175,14 @@ def test_failed_checkpoint_leaves_the_old_one(tmp_path, monkeypatch):
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
+def test_checkpoint_that_cannot_be_written_is_known_at_once(tmp_path):
+    rbm = RBM(4, 5, seed=0)
+    before = arrays(rbm)
+    with pytest.raises(StoreError, match="could not be written"):
+        learn(rbm, checkpoint=tmp_path / "no such folder" / "run.h5")
+    assert arrays(rbm) == before
+
+
 def test_same_seed_same_bits_with_any_number_of_threads():
     def run(threads: int, seed: int) -> bytes:
         samplers.set_threads(threads)

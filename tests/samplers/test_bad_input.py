@@ -71,7 +71,8 @@ def test_seed_must_be_a_non_negative_integer(value: Any) -> None:
 STEP_SIZED = [samplers.Langevin, samplers.UnderdampedLangevin, samplers.MALA, samplers.HMC,
               lambda step: samplers.Metropolis("gaussian", step)]  # fmt: skip
 CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    *((lambda make=make, value=value: make(value), ValueError, f"step_size must be a positive finite number, got {value!r}")
+    *((lambda make=make, value=value: make(value), ValueError,
+       f"step_size must be a positive finite number, got {value!r}")
       for make in STEP_SIZED for value in (0.0, -0.1, math.nan, math.inf, "big", None)),
     *((lambda make=make, value=value: make(0.1, target_acceptance=value), ValueError,
        f"target_acceptance must lie between 0 and 1.*got {value!r}")
@@ -80,7 +81,8 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: samplers.Metropolis("flip"), ValueError, "move must be one of single, exchange, gaussian, got 'flip'"),
     (lambda: samplers.HMC(steps=0), ValueError, "steps must be a positive integer, got 0"),
     (lambda: samplers.HMC(steps=2.5), ValueError, "steps must be a positive integer, got 2.5"),
-    (lambda: samplers.UnderdampedLangevin(0.1, friction=0.0), ValueError, "friction must be a positive finite number, got 0.0"),
+    (lambda: samplers.UnderdampedLangevin(0.1, friction=0.0), ValueError,
+     "friction must be a positive finite number, got 0.0"),
     (lambda: samplers.set_threads(0), ValueError, "threads must be a positive integer, got 0"),
     # init
     (lambda: _sample(init=np.zeros((2, 3))), ValueError, r"init must have shape \(n, 2\), got \(2, 3\)"),
@@ -90,7 +92,8 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: _sample(init=np.full((2, 2), math.inf)), ValueError, "init must be finite, got NaN or infinity"),
     (lambda: _sample(init=np.array([["a", "b"], ["c", "d"]])), TypeError, "init must hold real numbers, got dtype <U1"),
     (lambda: _sample(init=np.zeros((2, 2), complex)), TypeError, "init must hold real numbers, got dtype complex128"),
-    (lambda: _sample(MAGNET, samplers.Gibbs(), init=np.zeros((2, 2, 3))), ValueError, r"init must hold -1 and \+1 .*got 0"),
+    (lambda: _sample(MAGNET, samplers.Gibbs(), init=np.zeros((2, 2, 3))), ValueError,
+     r"init must hold -1 and \+1 .*got 0"),
     (lambda: _sample(init=np.full((2, 2), 1e200)), ValueError, "energy of init must be finite, got inf in chain 0"),
     # what is sampled, and by what
     (lambda: _sample(lambda x: x), TypeError, "energy needs the attributes `shape` and `domain`, got function without"),
@@ -99,22 +102,28 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: _sample(_Bare(shape=3)), ValueError, "energy.shape must be a tuple of positive integers, got 3"),
     (lambda: _sample(WELL, "mala"), TypeError, "sampler must be a sampler such as samplers.MALA.., got 'mala'"),
     (lambda: _sample(WELL, samplers.MALA), TypeError, "sampler must be a sampler such as samplers.MALA.., got <class"),
-    (lambda: _sample(WELL, samplers.Gibbs()), TypeError, "Gibbs needs a discrete energy .*got DoubleWell .domain 'real'"),
+    (lambda: _sample(WELL, samplers.Gibbs()), TypeError,
+     "Gibbs needs a discrete energy .*got DoubleWell .domain 'real'"),
     (lambda: _sample(MAGNET), TypeError, "MALA needs a real or angle energy with a gradient, got Ising .domain 'spin'"),
     (lambda: _sample(MAGNET, samplers.HMC()), TypeError, "HMC needs a real or angle energy .*got Ising"),
     (lambda: _sample(MAGNET, samplers.Langevin(0.1)), TypeError, "Langevin needs a real or angle energy .*got Ising"),
     (lambda: _sample(MAGNET, samplers.UnderdampedLangevin(0.1)), TypeError, "UnderdampedLangevin needs .*got Ising"),
-    (lambda: _sample(MAGNET, samplers.Metropolis("gaussian")), TypeError, 'move="gaussian".* needs .*real, angle, got Ising'),
-    (lambda: _sample(WELL, samplers.Metropolis("exchange")), TypeError, 'move="exchange".* needs .*spin.*got DoubleWell'),
-    (lambda: _sample(ebm.Ising((1,)), samplers.Metropolis("exchange")), TypeError, r"at least 2 sites, got shape \(1,\)"),
+    (lambda: _sample(MAGNET, samplers.Metropolis("gaussian")), TypeError,
+     'move="gaussian".* needs .*real, angle, got Ising'),
+    (lambda: _sample(WELL, samplers.Metropolis("exchange")), TypeError,
+     'move="exchange".* needs .*spin.*got DoubleWell'),
+    (lambda: _sample(ebm.Ising((1,)), samplers.Metropolis("exchange")), TypeError,
+     r"at least 2 sites, got shape \(1,\)"),
     (lambda: _sample(_Bare()), TypeError, "MALA needs .* with a gradient, got _Bare .domain 'real', no gradient"),
     (lambda: _sample(_Bare(), samplers.HMC()), TypeError, "HMC needs .* with a gradient, got _Bare"),
-    (lambda: _sample(_Score()), TypeError, "MALA needs an energy to accept or reject, got _Score, which has a gradient only"),
+    (lambda: _sample(_Score()), TypeError,
+     "MALA needs an energy to accept or reject, got _Score, which has a gradient only"),
     (lambda: _sample(_Score(), samplers.Metropolis("gaussian")), TypeError, "Metropolis needs an energy to accept"),
     # observables and files
     (lambda: _sample(observables={"r": 3}), TypeError, r"observables\['r'\] must be a function .*got 3"),
     (lambda: _sample(observables={"energy": len}), ValueError, "observables must not use the name 'energy'"),
-    (lambda: _sample(observables={"r": lambda x: x}), ValueError, r"observables\['r'\] must map .* shape \(2,\), got \(2, 2\)"),
+    (lambda: _sample(observables={"r": lambda x: x}), ValueError,
+     r"observables\['r'\] must map .* shape \(2,\), got \(2, 2\)"),
     (lambda: _sample(resume=True), ValueError, "resume=True needs store"),
 ]  # fmt: skip
 
@@ -135,8 +144,10 @@ ENERGIES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: ebm.Ising((4,), field=np.ones(3)), ValueError, r"field must have shape \(4\), got \(3,\)"),
     (lambda: ebm.Ising((4,), field=math.inf), ValueError, "field must be a finite number, got inf"),
     (lambda: ebm.Ising((2,), coupling=_sparse([[0, 1], [2, 0]])), ValueError, "coupling must be symmetric"),
-    (lambda: ebm.Ising((2,), coupling=_sparse([[1, 1], [1, 0]])), ValueError, "coupling must have an empty diagonal, got 1"),
-    (lambda: ebm.Ising((3,), coupling=_sparse([[0, 1], [1, 0]])), ValueError, r"coupling must have shape \(3, 3\), got \(2, 2\)"),
+    (lambda: ebm.Ising((2,), coupling=_sparse([[1, 1], [1, 0]])), ValueError,
+     "coupling must have an empty diagonal, got 1"),
+    (lambda: ebm.Ising((3,), coupling=_sparse([[0, 1], [1, 0]])), ValueError,
+     r"coupling must have shape \(3, 3\), got \(2, 2\)"),
     (lambda: ebm.Potts((4,), 1), ValueError, "n_states must lie between 2 and 32767, got 1"),
     (lambda: ebm.Potts((4,), 2.5), ValueError, "n_states must be a positive integer, got 2.5"),
     (lambda: ebm.XY((4,), coupling="J"), ValueError, "coupling must be a finite number, got 'J'"),
@@ -145,10 +156,11 @@ ENERGIES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: ebm.BoltzmannMachine([[0, 1], [2, 0]]), ValueError, "W must be square and symmetric"),
     (lambda: ebm.BoltzmannMachine(np.eye(2)), ValueError, "W must have a zero diagonal, got 1"),
     (lambda: ebm.BoltzmannMachine(np.zeros((2, 2)), [1.0]), ValueError, r"b must have shape \(2\), got \(1,\)"),
-    (lambda: ebm.BoltzmannMachine(np.zeros((2, 2)), domain="real"), ValueError, 'domain must be "binary" or "spin", got'),
+    (lambda: ebm.BoltzmannMachine(np.zeros((2, 2)), domain="real"), ValueError,
+     'domain must be "binary" or "spin", got'),
     (lambda: ebm.BoltzmannMachine(np.zeros((0, 0))), ValueError, "W must"),
     (lambda: ebm.Hopfield([[1, 0]]), ValueError, r"patterns must hold -1 and \+1 only"),
-    (lambda: ebm.Hopfield(np.zeros((0, 4))), ValueError, "patterns must hold .* at least one pattern"),
+    (lambda: ebm.Hopfield(np.zeros((0, 4))), ValueError, r"patterns must not be empty, got shape \(0, 4\)"),
     (lambda: ebm.Gaussian([0, 0], [[1, 2], [2, 1]]), ValueError, "covariance must be positive definite, got .* -1"),
     (lambda: ebm.Gaussian([0, 0], [[1, 2], [0, 1]]), ValueError, "covariance must be symmetric"),
     (lambda: ebm.Gaussian([0, math.nan], np.eye(2)), ValueError, "mean must be finite, got nan"),
@@ -200,6 +212,8 @@ _ON_CLIFF = [samplers.Metropolis(), samplers.Metropolis("gaussian"), samplers.MA
 @pytest.mark.parametrize("sampler", _ON_CLIFF, ids=str)
 def test_an_energy_that_becomes_nan_is_told(sampler: samplers.Sampler, hidden: bool) -> None:
     # Options of the compiler that assume that there is no NaN would hide it.
+    if not hidden and not isinstance(sampler, samplers.MALA | samplers.Metropolis):
+        pytest.skip("compiles for seconds; MALA's loop decides in the same way")
     energy = ArrayTier(CLIFF) if hidden else CLIFF
     with pytest.raises(samplers.SamplingError, match=r"chain \d.*(draw|warm-up sweep) \d") as error:
         samplers.sample(energy, sampler, draws=20_000, init=np.zeros((4, 1)), seed=1, progress=False)
@@ -222,7 +236,7 @@ class _Discrete:
 @pytest.mark.parametrize("sampler", [samplers.Metropolis(), samplers.Gibbs()], ids=str)
 def test_a_discrete_energy_that_becomes_nan_is_told(sampler: samplers.Sampler) -> None:
     begin = np.tile([1, 0, 0, 1], (4, 1))
-    with pytest.raises(samplers.SamplingError, match="NaN .chain .*_Discrete must be a number wherever"):
+    with pytest.raises(samplers.SamplingError, match=r"NaN .chain .*_Discrete must be a number wherever"):
         samplers.sample(_Discrete(), sampler, init=begin, seed=1, progress=False)
 
 
@@ -260,11 +274,11 @@ def test_a_score_is_sampled_without_an_energy(tmp_path: Path) -> None:
     for sampler in (samplers.Langevin(0.1), samplers.UnderdampedLangevin(0.2)):
         chains = samplers.sample(_Score(), sampler, draws=30, seed=1, progress=False)
         assert chains.energy is None and chains.x.shape == (4, 30, 2)
-        stored = samplers.sample(_Score(), sampler, draws=30, seed=1, store=tmp_path / str(type(sampler)), progress=False)
-        assert stored.energy is None and np.array_equal(stored.x, chains.x)
-        assert np.array_equal(
-            chains.x, samplers.sample(_Gaussian(), sampler, draws=30, seed=1, progress=False).x
+        stored = samplers.sample(
+            _Score(), sampler, draws=30, seed=1, store=tmp_path / str(type(sampler)), progress=False
         )
+        assert stored.energy is None and np.array_equal(stored.x, chains.x)
+        assert np.array_equal(chains.x, samplers.sample(_Gaussian(), sampler, draws=30, seed=1, progress=False).x)
 
 
 class _Gaussian(_Score):

@@ -30,7 +30,16 @@ PLANE_PAIRS = [(e, s) for e, plane in PLANES.items() for s in plane_samplers(pla
 def _moved(energy: object, sampler: samplers.Sampler, beta: float, begin: np.ndarray, sweeps: int) -> np.ndarray:
     """End states (n, *shape) of one chain from each row of `begin`."""
     chains = samplers.sample(
-        energy, sampler, chains=len(begin), draws=1, warmup=0, thin=sweeps, beta=beta, init=begin, seed=5, progress=False
+        energy,
+        sampler,
+        chains=len(begin),
+        draws=1,
+        warmup=0,
+        thin=sweeps,
+        beta=beta,
+        init=begin,
+        seed=5,
+        progress=False,
     )
     assert np.isfinite(chains.acceptance).all()
     return chains.x[:, 0]
@@ -41,7 +50,7 @@ def _moved(energy: object, sampler: samplers.Sampler, beta: float, begin: np.nda
 def test_discrete_law_stays(name: str, by: str, beta: float) -> None:
     energy = DISCRETE[name]
     begin = exact_states(energy, beta, N, seed=3)
-    end = _moved(energy, DISCRETE_SAMPLERS[by], beta, begin, 3)
+    end = _moved(energy, DISCRETE_SAMPLERS[by], beta, begin, 5)
     assert chi_square_p(count_states(end, energy), exact.probabilities(energy, beta)) > ALPHA
     flat, was = end.reshape(N, -1), begin.reshape(N, -1)
     assert (flat != was).any(1).mean() > 0.02  # it does move
@@ -74,8 +83,8 @@ def _uniform(p: np.ndarray) -> bool:
 def _test_plane(name: str, by: str, beta: float, compiled: bool) -> None:
     plane = PLANES[name]
     begin = exact_points(plane, beta, N, seed=3)
-    energy = plane.energy if compiled else ArrayTier(plane.energy)
-    end = _moved(energy, plane_samplers(plane)[by], beta, begin, 3)
+    energy = plane.energy if compiled or by == "gibbs" else ArrayTier(plane.energy)
+    end = _moved(energy, plane_samplers(plane)[by], beta, begin, 10)
     assert plane_p(plane, beta, end) > ALPHA
     assert (end != begin).any() and np.abs(end - begin).max() > 0.1
     if plane.energy.domain == "angle":
@@ -97,7 +106,7 @@ def test_continuous_law_stays_in_the_compiled_tier(name: str, by: str, beta: flo
     _test_plane(name, by, beta, compiled=True)
 
 
-@pytest.mark.parametrize(("name", "by"), PLANE_PAIRS)
+@pytest.mark.parametrize(("name", "by"), [pair for pair in PLANE_PAIRS if pair[1] != "gibbs"])
 def test_steps_of_these_tests_are_neither_always_accepted_nor_never(name: str, by: str) -> None:
     plane = PLANES[name]
     energy = plane.energy if name in QUICK_COMPILED else ArrayTier(plane.energy)

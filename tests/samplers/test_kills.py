@@ -170,7 +170,7 @@ def test_a_foreign_file_is_refused_and_stays(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a chain file")
     for resume in (True, False):
-        with pytest.raises(samplers.StoreError, match="notes.txt"):
+        with pytest.raises(samplers.StoreError, match=r"notes.txt"):
             _call(path, resume=resume)
     assert path.read_text() == "not a chain file"
 

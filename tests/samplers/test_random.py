@@ -106,7 +106,9 @@ def test_normals_have_the_normal_law_in_the_middle_and_in_the_tails(normals: np.
     assert chi_square_p(np.histogram(normals, edges)[0], np.full(400, 1 / 400)) > ALPHA
     assert stats.kstest(normals[0, ::4], "norm").pvalue > ALPHA
     # Bins around the edges of layers, and beyond the last layer, where another method draws.
-    tail = np.array([0.0, 0.2, 1.0, 2.0, 2.8, 3.2, 3.4, 3.55, 3.62, 3.6541528853610088, 3.69, 3.75, 3.85, 4.0, 4.2, 9.0])
+    tail = np.array(
+        [0.0, 0.2, 1.0, 2.0, 2.8, 3.2, 3.4, 3.55, 3.62, 3.6541528853610088, 3.69, 3.75, 3.85, 4.0, 4.2, 9.0]
+    )
     p = np.diff(stats.norm.cdf(tail))
     for sign in (-1.0, 1.0):
         inside = sign * normals.ravel()
@@ -176,6 +178,8 @@ def test_the_largest_uniform_number_stays_below_n() -> None:
 
 def test_the_same_seed_gives_the_same_streams_and_another_seed_others() -> None:
     assert np.array_equal(random.make_streams(4, 5), random.make_streams(4, 5))
-    assert np.array_equal(random.make_streams(4, 5), random.make_streams(4, 9)[:5])  # more chains change none of the first
+    assert np.array_equal(
+        random.make_streams(4, 5), random.make_streams(4, 9)[:5]
+    )  # more chains change none of the first
     assert not np.isin(random.make_streams(4, 50), random.make_streams(5, 50)).any()
     assert random.fresh_entropy() != random.fresh_entropy()
