@@ -212,7 +212,7 @@ class TorchEnergy(Energy):
 
     def parameters(self) -> dict[str, Any]:
         """Return the module's weights by name, and shape and domain."""
-        state = getattr(self.module, "state_dict", dict)()
+        state: dict[str, Any] = getattr(self.module, "state_dict", dict)()
         weights = {f"module.{name}": value.detach().cpu().numpy() for name, value in state.items()}
         return {"shape": self.shape, "domain": self.domain, **weights}
 

@@ -111,7 +111,8 @@ def draw_images(
     images: np.ndarray, rows: int, columns: int, title: str, path: Path, limit: float | None = None
 ) -> None:
     """Draw a mosaic: grey from 0 to 1, or, with a limit, blue to red from -limit to limit."""
-    picture, axes = report.figure(1, 1, 0.62 * columns, 0.62 * rows + 0.4)
+    width = 10.4
+    picture, axes = report.figure(1, 1, width, width * rows / columns + 0.4)
     colours = (
         {"cmap": "gray_r", "vmin": 0, "vmax": 1} if limit is None else {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
     )
@@ -123,7 +124,7 @@ def draw_images(
 
 def draw_run(run: samplers.Chains, rbm: ebm.RBM, test: np.ndarray, folder: Path) -> None:
     """Draw the weights, the fantasies of every chain along its run, and the diagnosis of their energies."""
-    order = np.argsort(-np.square(rbm.W).sum(0))[:100]
+    order = np.argsort(-np.square(rbm.W).sum(0))[: min(100, rbm.n_hidden // 10 * 10)]  # the strongest, in full rows
     limit = float(np.quantile(np.abs(rbm.W[:, order]), 0.995))
     draw_images(rbm.W.T[order], len(order) // 10, 10, "weights of hidden units", folder / "weights.png", limit)
     shown = np.linspace(0, run.shape[1] - 1, 12).astype(int)
@@ -149,8 +150,8 @@ def main(
     print(f"Learning {len(data.train_images):,} digits, binarised {copies} times, with {hidden} hidden units")
     rbm = ebm.RBM(784, hidden, b=pixel_logits(train), seed=seed)
     records, curve = learn(rbm, train, test, epochs, looks, seed)
-    report.new_file(folder / "rbm.h5")
-    rbm.save(folder / "rbm.h5")
+    report.new_file(folder / "rbm.hdf5")
+    rbm.save(folder / "rbm.hdf5")
     learned = clock()
 
     print(f"{learned:.0f} s. Fantasies: 8 chains from random starts, {draws * thin:,} sweeps each")
@@ -182,7 +183,7 @@ def main(
     report.write(folder, __file__, __doc__, [*tables, f"```\n{diagnosis}\n```"], PICTURES, numbers, settings)
     print(f"{clock():.0f} s. Figures and numbers: {folder}. Look further:")
     print(f"  {sys.executable} -m samplers {folder / 'chains.h5'} --plot")
-    print(f"  {sys.executable} -c \"import ebm; print(ebm.load('{folder / 'rbm.h5'}').W.std())\"")
+    print(f"  {sys.executable} -c \"import ebm; print(ebm.load('{folder / 'rbm.hdf5'}').W.std())\"")
     return numbers
 
 
@@ -201,9 +202,9 @@ def tell(
     ]
     return [
         report.table(["model", "digits", "log-likelihood (nats a digit)", "bracket"], rows),
-        f"ln Z is {log_z.value:.2f} ± {log_z.error:.2f}, bracketed by {log_z.lower:.2f} and {log_z.upper:.2f}. That the "
-        f"test digits are but a sample makes their mean uncertain by ± {scores['test'].error:.2f}.",
-        f"Check of the annealing, on the machine with one hidden unit: ln Z is {annealed.value:.3f} ± {annealed.error:.3f} "
+        f"ln Z is {log_z.value:.2f} ± {log_z.error:.2f}, bracketed by {log_z.lower:.2f} and {log_z.upper:.2f}. That "
+        f"the test digits are but a sample makes their mean uncertain by ± {scores['test'].error:.2f}.",
+        f"Check of the annealing, with one hidden unit: ln Z is {annealed.value:.3f} ± {annealed.error:.3f} "
         f"by annealing, and {exact:.3f} exactly.",
     ]
 

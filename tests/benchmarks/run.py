@@ -160,9 +160,11 @@ def main() -> None:
     table = "\n".join([head, *rows])
     print(table)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {samplers.get_threads()} threads"
+    python, threads = platform.python_version(), samplers.get_threads()
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {python}, {threads} threads"
     (FOLDER / "README.md").write_text(
-        f"# Benchmarks\n\nMedians of {PAIRS} pairs, taken in turn in one run ({machine}). Written by `make bench`.\n\n{table}\n"
+        f"# Benchmarks\n\nMedians of {PAIRS} pairs, taken in turn in one run ({machine}). Written by `make bench`.\n\n"
+        f"{table}\n"
     )
     record = [{k: v for k, v in x._asdict().items() if v == v} for x in lines]
     (FOLDER / "metrics.json").write_text(json.dumps({"machine": machine, "lines": record}, indent=1) + "\n")
