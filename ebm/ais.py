@@ -18,6 +18,7 @@ import numpy as np
 
 from ebm.annealing_paths import Path
 from ebm.products import one_blas_thread
+from samplers.progress import progress_bar
 from samplers.sampler import State
 
 BLOCK = 50  # steps between two looks at the clock and the keyboard
@@ -41,14 +42,12 @@ def anneal(path: Path, times: np.ndarray, chains: int, entropy: int, progress: b
         entropy: seed of both.
         progress: show a progress bar on a terminal.
     """
-    from tqdm import tqdm
-
     children = np.random.SeedSequence(entropy).spawn(4)
     rng = np.random.default_rng(children[0])
     seeds = [int(child.generate_state(1, np.uint64)[0]) for child in children[1:]]
     sweeps = max(10, int(EQUILIBRATION * len(times)))
     total = 2 * (len(times) - 1) + sweeps
-    with one_blas_thread(), tqdm(total=total, disable=None if progress else True, unit="step") as bar:
+    with one_blas_thread(), progress_bar(progress, total, "step") as bar:
         state = path.start(chains, rng, seeds[0])
         bar.set_description("forward", refresh=False)
         _walk(path, state, times, True, bar)

@@ -24,6 +24,7 @@ from ebm.training_state import TrainingState, fingerprint
 from samplers import protocols, random
 from samplers.compiled import OPTIONS
 from samplers.interrupt import InterruptFlag
+from samplers.progress import progress_bar
 from samplers.store import StoreError
 
 __all__ = ["History", "LearningError", "fit", "training"]
@@ -90,13 +91,11 @@ def fit(
         >>> len(history)
         5
     """
-    from tqdm import tqdm
-
     run = _Training(
         energy, data, objective, epochs, batch_size, learning_rate, seed, momentum, weight_decay, schedule, centred,
         validation, checkpoint, resume,
     )  # fmt: skip
-    bar = tqdm(initial=run.state.epoch, total=epochs, disable=None if progress else True, unit="epoch")
+    bar = progress_bar(progress, epochs, "epoch", run.state.epoch)
     with bar:
         for record in run.epochs_left():
             shown = {name: f"{value:.4g}" for name, value in record.items() if name not in ("epoch", "seconds")}

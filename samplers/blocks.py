@@ -11,6 +11,7 @@ import numpy as np
 
 from samplers import checkpoint, protocols
 from samplers.interrupt import InterruptFlag
+from samplers.progress import progress_bar
 from samplers.sampler import Sampler, State
 from samplers.store import Store, Variable
 
@@ -62,12 +63,10 @@ class Blocks:
 
     def run(self, interrupted: InterruptFlag, progress: bool) -> bool:
         """Run to the end; return False if Ctrl-C came meanwhile (all complete blocks are recorded)."""
-        from tqdm import tqdm
-
         total = self.warmup - self.warmed + self.draws - self.record.draws
         most = max(1, BLOCK_BYTES // (self.chains * self.sites * self.state["x"].itemsize))
         size = 1
-        with tqdm(total=total, disable=None if progress else True, unit="draw") as bar:
+        with progress_bar(progress, total, "draw") as bar:
             while not self._ended():
                 if interrupted:
                     return False

@@ -88,6 +88,31 @@ def test_bits_do_not_depend_on_progress_store_or_blocks(
     assert _bits(plain) != _bits(_sample(name, seed=18))
 
 
+def test_a_progress_bar_is_drawn_on_a_terminal_and_changes_no_bit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tqdm import tqdm
+
+    monkeypatch.setattr(tqdm, "monitor_interval", 0)  # no thread that would outlive this test
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with_bar = _sample("langevin", progress=True, draws=50)
+    assert "75/75" in capsys.readouterr().err
+    assert _bits(with_bar) == _bits(_sample("langevin", draws=50))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_run_without_a_bar_starts_no_thread_and_takes_no_lock() -> None:
+    # A lock of tqdm is shared by forks: one that is killed while it holds it would stop all others.
+    code = (
+        "import sys, threading, ebm, samplers; samplers.set_threads(1);"
+        "samplers.sample(ebm.DoubleWell(2), samplers.Langevin(0.01), draws=3, seed=1);"
+        "print(threading.active_count(), 'tqdm' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["1", "False"]
+
+
 class _Cut(Exception):
     """The end of a run before its time."""
 
