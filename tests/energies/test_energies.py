@@ -139,7 +139,6 @@ def test_muller_brown_has_its_published_stationary_points() -> None:
 @pytest.mark.parametrize("hidden", [False, True])
 def test_the_reduced_energy_of_a_sum_is_the_sum(hidden: bool) -> None:
     for first, second in (
-        (ebm.DoubleWell(2), PLANES["gaussian"].energy),
         (ebm.XY((3,)), 0.3 * ebm.XY((3,), coupling=-1.0)),
         (ebm.Ising((6,)), ebm.CurieWeiss(6)),
     ):
