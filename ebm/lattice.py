@@ -44,7 +44,7 @@ def couplings(shape: tuple[int, ...], coupling: Any) -> tuple[Any, Graph]:
     """Return a magnet's own copy of its couplings, and their graph: a periodic lattice, or any symmetric matrix."""
     if hasattr(coupling, "tocoo"):
         return coupling.copy(), sparse(coupling, int(np.prod(shape)))
-    own = coupling if np.ndim(coupling) == 0 else np.array(coupling, np.float64)
+    own = finite_number(coupling, "coupling") if np.ndim(coupling) == 0 else np.array(coupling, np.float64)
     return own, lattice(shape, own)
 
 

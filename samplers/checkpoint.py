@@ -25,7 +25,8 @@ def unpack(data: bytes) -> tuple[State, int]:
 
 def settled(state: State) -> dict[str, Any]:
     """Return what warm-up has settled, for the story of a run: the step size of each chain."""
-    return {"step_size": state["step_size"].tolist()} if "step_size" in state else {}
+    steps = state.get("step_size", np.zeros(0))
+    return {"step_size": steps.tolist()} if steps.any() else {}
 
 
 def told(data: bytes) -> dict[str, Any]:

@@ -220,8 +220,8 @@ class Metropolis(Sampler):
             or an angle makes a normal step. "exchange" swaps the values of two random sites, as many times a sweep as
             there are sites. "gaussian" moves all real coordinates or angles at once.
         step_size: width of the normal steps to begin with, in units of x, positive; discrete moves have none.
-        target_acceptance: acceptance that each chain's step size aims at in warm-up. Default 0.44 for "single" and
-            for one coordinate, 0.234 otherwise (Roberts, Gelman and Gilks 1997); 0 keeps the step size as it is.
+        target_acceptance: acceptance that each chain's step size aims at in warm-up; between 0.44, the optimum of one
+            coordinate, and 0.234, that of many (Roberts, Gelman and Gilks 1997). None keeps the step size as it is.
 
     Example:
         >>> import ebm, samplers
@@ -232,12 +232,12 @@ class Metropolis(Sampler):
 
     move: str = "single"
     step_size: float = 0.5
-    target_acceptance: float | None = None
+    target_acceptance: float | None = 0.35
 
     def __post_init__(self) -> None:
         if self.move not in MOVES:
             raise ValueError(f"move must be one of {', '.join(MOVES)}, got {self.move!r}")
-        check_adaptive(self.step_size, self.target_acceptance or None)
+        check_adaptive(self.step_size, self.target_acceptance)
 
     @property
     def kernel(self) -> Kernel:  # type: ignore[override]
@@ -264,20 +264,19 @@ class Metropolis(Sampler):
     def start(self, energy: Any, state: State) -> None:
         """Keep the step size of each chain and, where whole configurations are compared, its reduced energy."""
         start_adaptive(self.step_size, state)
+        if energy.domain in protocols.DISCRETE:
+            state["step_size"][:] = 0.0  # there is none
         if self.move == "gaussian" or not protocols.is_compiled(energy):
             state["u"] = protocols.reduced(energy, state["x"], state["beta"])
 
     def settings(self, energy: Any, warmup: int) -> tuple:
-        """Return what the compiled sweep of this move needs."""
-        target = self.target_acceptance
-        if target is None:
-            target = 0.44 if self.move == "single" or int(np.prod(energy.shape)) == 1 else 0.234
+        """Return what the compiled sweep of this move needs; a target of 0 does not adapt."""
+        discrete = energy.domain in protocols.DISCRETE
+        target = 0.0 if discrete else float(self.target_acceptance or 0.0)
         if self.move == "gaussian":
-            return float(target), warmup, energy.domain == "angle"
-        if energy.domain in protocols.DISCRETE:
-            target = 0.0
-        q = protocols.n_states(energy) if energy.domain in protocols.DISCRETE else 0
-        return _KIND[energy.domain], q, scan_order(energy), float(target), warmup
+            return target, warmup, energy.domain == "angle"
+        q = protocols.n_states(energy) if discrete else 0
+        return _KIND[energy.domain], q, scan_order(energy), target, warmup
 
     def sweep_array(self, energy: Any, state: State, settings: tuple, adapting: int) -> np.ndarray:
         """Sweep all chains once, a batched energy a proposal."""

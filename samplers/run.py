@@ -48,7 +48,8 @@ def sample(
         beta: inverse temperature 1 / T, positive (k_B = 1).
         init: starting configurations (chains, *shape); default: uniform for discrete sites and angles, N(0, 1)
             for real numbers.
-        seed: non-negative integer; None takes one from the operating system and records it.
+        seed: non-negative integer; None takes one from the operating system and records it. Runs of different samplers
+            with the same seed share their random numbers: give runs to be compared seeds of their own.
         observables: functions (n, *shape) -> (n,) recorded at every draw, by name.
         keep_x: whether configurations are kept; observables and energies are recorded either way.
         store: file to stream to (HDF5); without it the chains stay in memory.

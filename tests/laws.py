@@ -166,8 +166,8 @@ def fits(sampler: Sampler, energy: Any) -> bool:
 def plane_samplers(plane: Plane) -> dict[str, Sampler]:
     """The exact samplers of a continuous energy, with fixed steps at which a wrong acceptance rule shows."""
     listed: dict[str, Sampler] = {
-        "metropolis": Metropolis("single", step_size=plane.single, target_acceptance=0),
-        "gaussian": Metropolis("gaussian", step_size=plane.gaussian, target_acceptance=0),
+        "metropolis": Metropolis("single", step_size=plane.single, target_acceptance=None),
+        "gaussian": Metropolis("gaussian", step_size=plane.gaussian, target_acceptance=None),
         "mala": MALA(plane.mala, target_acceptance=None),
         "hmc": HMC(plane.hmc, steps=3, target_acceptance=None),
         "gibbs": Gibbs(),

@@ -76,8 +76,9 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
       for make in STEP_SIZED for value in (0.0, -0.1, math.nan, math.inf, "big", None)),
     *((lambda make=make, value=value: make(0.1, target_acceptance=value), ValueError,
        f"target_acceptance must lie between 0 and 1.*got {value!r}")
-      for make in (samplers.MALA, samplers.HMC) for value in (1.0, -0.2, 2.0)),
-    (lambda: samplers.Metropolis(target_acceptance=1.0), ValueError, "target_acceptance must lie between 0 and 1"),
+      for make in (samplers.MALA, samplers.HMC) for value in (0.0, 1.0, -0.2, 2.0)),
+    *((lambda value=value: samplers.Metropolis(target_acceptance=value), ValueError,
+       f"target_acceptance must lie between 0 and 1.*got {value!r}") for value in (0.0, 1.0)),
     (lambda: samplers.Metropolis("flip"), ValueError, "move must be one of single, exchange, gaussian, got 'flip'"),
     (lambda: samplers.HMC(steps=0), ValueError, "steps must be a positive integer, got 0"),
     (lambda: samplers.HMC(steps=2.5), ValueError, "steps must be a positive integer, got 2.5"),
