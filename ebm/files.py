@@ -1,11 +1,11 @@
 """Energies in HDF5 files: the class by name and its parameters, readable without this library."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ebm.whole_file import write_whole
 from samplers.store import StoreError
 
 SCHEMA_VERSION = 1
@@ -38,31 +38,15 @@ def save(energy: Any, path: str | Path) -> None:
         >>> ebm.load(path)
         Ising(shape=(4, 4), coupling=1.0, field=0.5)
     """
-    import h5py
+
+    def fill(file: Any) -> None:
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        _write(file, energy)
 
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists already: choose another name")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    # The image is made in memory and written at once, so that a full disk can leave no half of a file.
-    with h5py.File(temporary.name, "w", driver="core", backing_store=False) as file:
-        file.attrs["format"] = "ebmlab energy"
-        file.attrs["schema_version"] = SCHEMA_VERSION
-        _write(file, energy)
-        file.flush()
-        image = file.id.get_file_image()
-    try:
-        with open(temporary, "wb") as out:
-            out.write(image)
-            out.flush()
-            os.fsync(out.fileno())
-        os.link(temporary, path)  # unlike a rename this never replaces a file that has come meanwhile
-    except FileExistsError:
-        raise StoreError(f"{path} exists already: choose another name") from None
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, "ebmlab energy", fill, replace=False)
 
 
 def load(path: str | Path) -> Any:

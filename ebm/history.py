@@ -1,13 +1,12 @@
 """The record of a training run, and what is measured after each of its epochs."""
 
-import os
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from ebm.whole_file import write_whole
 from samplers import protocols
-from samplers.store import StoreError
 
 ROWS = 1000  # of the data, and of the validation set, that are looked at after each epoch
 
@@ -91,25 +90,11 @@ def write_file(path: Path, kind: str, arrays: dict[str, np.ndarray], attributes:
     Raises:
         StoreError: it cannot be written; what was there stays.
     """
-    import h5py
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    # The image is made in memory and written at once: a full disk must not be met inside HDF5.
-    with h5py.File(temporary.name, "w", driver="core", backing_store=False) as file:
-        file.attrs["format"] = kind
+    def fill(file: Any) -> None:
         for name, value in attributes.items():
             file.attrs[name] = value
         for name, array in arrays.items():
             file[name] = array
-        file.flush()
-        image = file.id.get_file_image()
-    try:
-        with open(temporary, "wb") as out:
-            out.write(image)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise StoreError(f"{path} could not be written ({error.strerror or error}); what was there stays") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_whole(path, kind, fill, replace=True)
