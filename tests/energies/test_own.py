@@ -198,7 +198,7 @@ def inner(x):
 def f(x, params):
     return inner(x[0])
 energy = ebm.CompiledEnergy(f, shape=(1,))
-chains = samplers.sample(energy, samplers.Metropolis("gaussian", 1.0, 0), draws=5, warmup=0, seed=1, progress=False)
+chains = samplers.sample(energy, samplers.Metropolis("gaussian", 1.0), draws=5, warmup=0, seed=1, progress=False)
 hits, misses = sampler.run._cached.stats.cache_hits, sampler.run._cached.stats.cache_misses
 print(sum(hits.values()), sum(misses.values()), repr(chains.energy.sum()), energy(np.ones((1, 1)))[0])
 """
