@@ -112,6 +112,10 @@ class Gibbs(Sampler):
             return ()
         return protocols.values(energy), scan_order(energy)
 
+    def compiled_kernel(self, energy: Any) -> Kernel | None:
+        """Return the compiled sweep of single sites; None for layers."""
+        return None if isinstance(energy, protocols.Layered) else super().compiled_kernel(energy)
+
     def advance(
         self,
         energy: Any,

@@ -65,6 +65,18 @@ class Sampler:
     def start(self, energy: Any, state: State) -> None:
         """Add to the state what this sampler keeps for each chain."""
 
+    def retemper(self, energy: Any, state: State, rows: np.ndarray) -> None:
+        """Bring what the state keeps of these chains in line with their beta, after beta or x has been changed."""
+        x, beta = state["x"][rows], state["beta"][rows]
+        if "u" in state:
+            state["u"][rows] = protocols.reduced(energy, x, beta)
+        if "gradient" in state:
+            state["gradient"][rows] = protocols.reduced_gradient(energy, x, beta)
+
+    def compiled_kernel(self, energy: Any) -> Kernel | None:
+        """Return the compiled sweep that moves this energy chain by chain; None: the sampler has another way."""
+        return self.kernel if protocols.is_compiled(energy) else None
+
     def settings(self, energy: Any, warmup: int) -> tuple:
         """Return what the kernel needs besides the state: numbers and arrays that do not change during a run."""
         return ()
@@ -92,11 +104,11 @@ class Sampler:
         """
         chains, sites = state["x"].shape
         acceptance = np.zeros((chains, draws)) if acceptance is None else acceptance
-        if protocols.is_compiled(energy):
+        kernel = self.compiled_kernel(energy)
+        if kernel is not None:
             if out is None:
                 out = np.empty((chains, 0, sites), state["x"].dtype)
             functions = energy.compiled
-            kernel = self.kernel
             label = tag(functions, kernel.sweep)
 
             def part(rows: slice) -> None:
