@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from samplers import adaptation, protocols, random
+from samplers import adaptation, bit_lattice, protocols, random
 from samplers.colouring import scan_order
 from samplers.compiled import OPTIONS, call_change, call_reduced, inline
 from samplers.langevin import wrap_angle
@@ -261,8 +261,17 @@ class Metropolis(Sampler):
         if energy.domain == "states" and protocols.n_states(energy) < 2:
             raise TypeError(f"Metropolis needs at least 2 states a site, got {protocols.n_states(energy)}")
 
+    def _in_words(self, energy: Any) -> bool:
+        return self.move == "single" and bit_lattice.fits(energy)
+
+    def compiled_kernel(self, energy: Any) -> Kernel | None:
+        """Return the compiled sweep of this move; None for lattices whose spins are laid out in words."""
+        return None if self._in_words(energy) else super().compiled_kernel(energy)
+
     def start(self, energy: Any, state: State) -> None:
         """Keep the step size of each chain and, where whole configurations are compared, its reduced energy."""
+        if self._in_words(energy):
+            return bit_lattice.start(energy, state)
         start_adaptive(self.step_size, state)
         if energy.domain in protocols.DISCRETE:
             state["step_size"][:] = 0.0  # there is none
@@ -271,12 +280,23 @@ class Metropolis(Sampler):
 
     def settings(self, energy: Any, warmup: int) -> tuple:
         """Return what the compiled sweep of this move needs; a target of 0 does not adapt."""
+        if self._in_words(energy):
+            return bit_lattice.prepare(energy, heat_bath=False)
         discrete = energy.domain in protocols.DISCRETE
         target = 0.0 if discrete else float(self.target_acceptance or 0.0)
         if self.move == "gaussian":
             return target, warmup, energy.domain == "angle"
         q = protocols.n_states(energy) if discrete else 0
         return _KIND[energy.domain], q, scan_order(energy), target, warmup
+
+    def advance(
+        self, energy: Any, state: State, settings: tuple, draws: int, thin: int, out: np.ndarray | None = None,
+        first: int = -1, acceptance: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Run draws * thin sweeps in place."""
+        if isinstance(settings, bit_lattice.BitLattice):
+            return bit_lattice.advance(settings, state, draws, thin, out, acceptance)
+        return super().advance(energy, state, settings, draws, thin, out, first, acceptance)
 
     def sweep_array(self, energy: Any, state: State, settings: tuple, adapting: int) -> np.ndarray:
         """Sweep all chains once, a batched energy a proposal."""
