@@ -74,11 +74,11 @@ def start(energy: Any, state: State) -> None:
     """Give every chain its generators, seeded from its stream."""
     places = layout(sides(energy.shape))
     state["lanes"] = np.empty((len(state["x"]), places.blocks, 4, places.lanes), np.uint64)
-    _seed_lanes(state["lanes"], state["stream"])
+    seed_lanes(state["lanes"], state["stream"])
 
 
 @njit(cache=True, **OPTIONS)
-def _seed_lanes(lanes, streams):
+def seed_lanes(lanes, streams):
     for chain in range(lanes.shape[0]):
         stream = random.load(streams, chain)
         for block in range(lanes.shape[1]):

@@ -90,9 +90,9 @@ def pieces(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     return tuple(m) if WORD // left >= LEAST_BITS else None
 
 
-def layout(shape: tuple[int, ...]) -> BitLayout:
-    """Lay out a lattice for which `pieces` is not None."""
-    m = pieces(shape)
+def layout(shape: tuple[int, ...], m: tuple[int, ...] | None = None) -> BitLayout:
+    """Lay out a lattice of even sides in m pieces along each axis, by default those of `pieces`."""
+    m = pieces(shape) if m is None else m
     assert m is not None, f"no layout for shape {shape}"
     w = tuple(side // k for side, k in zip(shape, m, strict=True))
     bits, d = math.prod(m), len(shape)

@@ -36,12 +36,14 @@ def work_space():
 
 
 @inline
-def _load(lanes, at):
+def load_lane(lanes, at):
+    """Take the stream of a generator from lanes (tiles, 4, 64), flat."""
     return lanes[at], lanes[uint64(WORD) + at], lanes[uint64(2 * WORD) + at], lanes[uint64(3 * WORD) + at]
 
 
 @inline
-def _save(lanes, at, stream):
+def save_lane(lanes, at, stream):
+    """Put the stream of a generator back."""
     lanes[at], lanes[uint64(WORD) + at] = stream[0], stream[1]
     lanes[uint64(2 * WORD) + at], lanes[uint64(3 * WORD) + at] = stream[2], stream[3]
 
@@ -54,10 +56,10 @@ def _save(lanes, at, stream):
 def _draw(lanes, at, bits, first, n):
     """Draw DRAWN random words in each of n lanes; more at once would not be unrolled, and hence not vectorised."""
     for w in range(n):
-        stream = _load(lanes, at + w)
+        stream = load_lane(lanes, at + w)
         for k in range(DRAWN):
             bits[first + uint64(k * WORD) + w], stream = random.bits64(stream)
-        _save(lanes, at + w, stream)
+        save_lane(lanes, at + w, stream)
 
 
 @njit(**OPTIONS)
@@ -133,9 +135,9 @@ def _flip(flips, words, own, n, used, flipped, column):
 
 
 @inline
-def _bernoulli(p, lanes, at):
+def bernoulli(p, lanes, at):
     """Return whether a uniform number is less than p, 0 <= p < 1, to the last bit of p."""
-    stream, less = _load(lanes, at), False
+    stream, less = load_lane(lanes, at), False
     while p > 0.0:
         p *= 4294967296.0
         digit = int64(p)
@@ -145,7 +147,7 @@ def _bernoulli(p, lanes, at):
             less = drawn < digit
             break
         p -= float64(digit)
-    _save(lanes, at, stream)
+    save_lane(lanes, at, stream)
     return less
 
 
@@ -157,7 +159,7 @@ def _settle(lanes, lane, ties, at, words, own, n, rest, used, flipped, column):
         while undecided != uint64(0):
             bit = undecided & (~undecided + uint64(1))
             undecided ^= bit
-            if _bernoulli(rest, lanes, lane + w):
+            if bernoulli(rest, lanes, lane + w):
                 words[own + w] ^= bit
                 flipped[column + w] += uint64(1)
 

@@ -1,0 +1,267 @@
+"""Sweeps of Potts states, and of Ising spins that do not fill words, on periodic lattices of even sides.
+
+The two colours of the chess board lie apart, one byte a site (see samplers.bit_layout, one piece along each axis), so
+that each step of an update is a loop over neighbouring bytes in vector registers: draw, propose, count neighbours,
+decide. Random bits: xoshiro256++, 64 generators a chain, one word of 64 bits a site.
+
+An Ising model with coupling J is a Potts model of two states with coupling 2 J, but for a constant.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import float64, int8, int64, njit, uint8, uint32, uint64
+
+from samplers import protocols, random
+from samplers.bit_lattice import seed_lanes
+from samplers.bit_layout import WORD, BitLayout, layout, sides
+from samplers.bit_sweep import bernoulli, load_lane, save_lane
+from samplers.compiled import OPTIONS
+from samplers.sampler import State, over_chains
+
+TILE = 256  # sites updated at once: four words of each generator
+MOST_STATES = 256
+
+
+class StateLattice(NamedTuple):
+    """What sweeps of one energy need: the layout, the number of states, the lowest, the coupling, and the rule."""
+
+    layout: BitLayout
+    n_states: int
+    lowest: int
+    coupling: float
+    heat_bath: bool
+
+
+def fits(energy: Any) -> bool:
+    """Whether this energy is a Potts or Ising model in no field with one coupling, on a lattice of even sides."""
+    if not isinstance(energy, protocols.Magnet) or not isinstance(energy.coupling, float):
+        return False
+    shape = sides(energy.shape)
+    even = bool(shape) and not any(side % 2 for side in shape)
+    return even and np.ndim(energy.field) == 0 and not energy.field and protocols.n_states(energy) <= MOST_STATES
+
+
+def prepare(energy: Any, heat_bath: bool) -> StateLattice:
+    """Lay out an energy that fits, for Metropolis moves or for the heat bath."""
+    shape = sides(energy.shape)
+    spin = energy.domain == "spin"
+    coupling = 2.0 * energy.coupling if spin else energy.coupling
+    places = layout(shape, (1,) * len(shape))._replace(blocks=1)
+    return StateLattice(places, protocols.n_states(energy), -1 if spin else 0, coupling, heat_bath)
+
+
+def start(state: State) -> None:
+    """Give every chain its generators, seeded from its stream."""
+    state["lanes"] = np.empty((len(state["x"]), 1, 4, WORD), np.uint64)
+    seed_lanes(state["lanes"], state["stream"])
+
+
+def advance(
+    lattice: StateLattice, state: State, draws: int, thin: int, out: np.ndarray | None, acceptance: np.ndarray | None
+) -> np.ndarray:
+    """Run draws * thin sweeps of all chains in place; return the acceptances of each draw added up, as samplers do."""
+    x = state["x"]
+    out = np.empty((len(x), 0, x.shape[1]), x.dtype) if out is None else out
+    acceptance = np.zeros((len(x), draws)) if acceptance is None else acceptance
+    moves = np.zeros((len(x), draws))
+
+    def part(rows: slice) -> None:
+        for chain in range(rows.start, rows.stop):
+            table = _table(lattice, float(state["beta"][chain]))
+            _run(
+                x[chain], state["lanes"][chain, 0].reshape(-1), lattice.layout, lattice.n_states, lattice.lowest,
+                lattice.heat_bath, table, draws, thin, out[chain], moves[chain],
+            )  # fmt: skip
+
+    over_chains(part, len(x))
+    if lattice.heat_bath:
+        acceptance += thin
+    else:  # a multiple of 1 / sites, rounded once: the same however a draw is cut into pieces
+        acceptance[:] = (np.rint(acceptance * x.shape[1]) + moves) / x.shape[1]
+    return acceptance
+
+
+def _table(lattice: StateLattice, beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what decides.
+
+    Metropolis: losses of equal neighbours that are not always accepted (k,), the first 32 bits of their probabilities
+    and the rest of them. Heat bath: nothing, nothing, and the weight of a state by its number of equal neighbours.
+    """
+    directions = lattice.layout.neighbours.shape[1] + 2
+    if lattice.heat_bath:
+        exponent = beta * lattice.coupling * np.arange(directions + 1)
+        return np.zeros(0, np.int64), np.zeros(0, np.uint32), np.exp(exponent - exponent.max())
+    losses = [n for n in range(-directions, directions + 1) if lattice.coupling * n > 0]
+    scaled = np.array([math.exp(-beta * lattice.coupling * n) * 2.0**32 for n in losses])
+    scaled = np.minimum(scaled, np.nextafter(2.0**32, 0.0))  # exp may round to one
+    return np.array(losses, np.int64), np.floor(scaled).astype(np.uint32), scaled - np.floor(scaled)
+
+
+# Places in arrays are uint64, as in samplers.bit_sweep.
+
+
+@njit(**OPTIONS)
+def _draw(lanes, words):
+    for w in range(WORD):
+        stream = load_lane(lanes, uint64(w))
+        for k in range(TILE // WORD):
+            words[k * WORD + w], stream = random.bits64(stream)
+        save_lane(lanes, uint64(w), stream)
+
+
+@njit(**OPTIONS)
+def _propose(states, own, words, new, loss, n, q):
+    """Propose for each site one of the other states, by the high half of its word."""
+    for w in range(n):
+        shift = uint64(1) + (((words[w] >> uint64(32)) * (q - uint64(1))) >> uint64(32))
+        state = uint64(states[own + w]) + shift
+        new[w] = uint8(state if state < q else state - q)
+        loss[w] = int8(0)
+
+
+@njit(**OPTIONS)
+def _compare(states, own, there, new, loss, n):
+    """Add to the loss of equal neighbours what the neighbours in one direction tell."""
+    for w in range(n):
+        neighbour = states[there + w]
+        loss[w] += int8(neighbour == states[own + w]) - int8(neighbour == new[w])
+
+
+@njit(**OPTIONS)
+def _refuse(words, loss, stay, n, level, threshold):
+    """Mark the sites of one loss whose random number is not below the threshold; return how many ties there are."""
+    ties = 0
+    for w in range(n):
+        u = uint32(words[w])
+        stay[w] |= (loss[w] == level) & (u >= threshold)
+        ties += (loss[w] == level) & (u == threshold)
+    return ties
+
+
+@njit(**OPTIONS)
+def _settle(lanes, words, loss, stay, n, level, threshold, rest):
+    for w in range(n):
+        if loss[w] == level and uint32(words[w]) == threshold and bernoulli(rest, lanes, w % uint64(WORD)):
+            stay[w] = False
+
+
+@njit(**OPTIONS)
+def _move(states, own, new, stay, n):
+    moved = 0
+    for w in range(n):
+        states[own + w] = states[own + w] if stay[w] else new[w]
+        moved += not stay[w]
+        stay[w] = False
+    return moved
+
+
+@njit(**OPTIONS)
+def _weigh(states, there, directions, n, state, weights, count, cumulated, at):
+    """Add the weight of one state at each site to the weights of those before it."""
+    for w in range(n):
+        count[w] = 0
+    for d in range(directions):
+        first = there[d]
+        for w in range(n):
+            count[w] += int64(states[first + w] == state)
+    for w in range(n):
+        before = cumulated[at - uint64(TILE) + w] if state else 0.0
+        cumulated[at + w] = before + weights[count[w]]
+
+
+@njit(**OPTIONS)
+def _choose(states, own, words, n, q, cumulated, new):
+    """Give each site the state at which a uniform number falls among the added weights."""
+    last = (q - uint64(1)) * uint64(TILE)
+    for w in range(n):
+        new[w] = uint8(0)
+    for a in range(q - uint64(1)):
+        for w in range(n):
+            u = float64(int64(words[w] >> uint64(11))) * 2.0**-53 * cumulated[last + w]
+            new[w] += uint8(cumulated[a * uint64(TILE) + w] <= u)
+    for w in range(n):
+        states[own + w] = new[w]
+
+
+@njit(cache=True, **OPTIONS)
+def _half_sweep(work, states, lanes, colour, layout, q, heat_bath, table):
+    """Update all sites of one colour, and the side rows of that colour; return how many moved."""
+    words, new, loss, stay, there, count, cumulated = work
+    _, row_site, row_parity, neighbours, _, _, _, width, _ = layout
+    rows, directions = row_site.shape[0], neighbours.shape[1] + 2
+    mine, others, moved = colour * 2 * rows, (1 - colour) * 2 * rows, 0
+    for row in range(rows):
+        for column in range(0, width, TILE):
+            own, n = uint64((mine + row) * width + column), uint64(min(TILE, width - column))
+            for d in range(directions - 2):
+                there[d] = uint64((others + neighbours[row, d]) * width + column)
+            there[directions - 2] = uint64((others + row) * width + column)
+            there[directions - 1] = uint64((others + rows + row) * width + column)
+            _draw(lanes, words)
+            levels, thresholds, rest = table
+            if heat_bath:
+                for a in range(q):
+                    _weigh(states, there, directions, n, a, rest, count, cumulated, a * uint64(TILE))
+                _choose(states, own, words, n, q, cumulated, new)
+                continue
+            _propose(states, own, words, new, loss, n, q)
+            for d in range(directions):
+                _compare(states, own, there[d], new, loss, n)
+            for k in range(levels.shape[0]):
+                if _refuse(words, loss, stay, n, levels[k], thresholds[k]):
+                    _settle(lanes, words, loss, stay, n, levels[k], thresholds[k], rest[k])
+            moved += _move(states, own, new, stay, n)
+        _copy_aside(states, mine + row, rows, width, (colour + row_parity[row]) & 1)
+    return moved
+
+
+@njit(**OPTIONS)
+def _copy_aside(states, row, rows, width, odd):
+    """Write the side row of a row: its sites moved by one place, to the right if they sit at odd places."""
+    word, side = states[row * width : (row + 1) * width], states[(row + rows) * width : (row + rows + 1) * width]
+    if odd:
+        side[1:] = word[:-1]
+        side[0] = word[-1]
+    else:
+        side[:-1] = word[1:]
+        side[-1] = word[0]
+
+
+@njit(cache=True, **OPTIONS)
+def _run(x, lanes, layout, n_states, lowest, heat_bath, table, draws, thin, out, moves):
+    """Run draws * thin sweeps of one chain x (sites,), keeping each draw in out (draws or 0, sites)."""
+    rows, width, q = layout[1].shape[0], layout[7], uint64(n_states)
+    states = np.empty(4 * rows * width, np.uint8)
+    _copy(x, layout, lowest, states, True)
+    for colour in range(2):
+        for row in range(rows):
+            _copy_aside(states, colour * 2 * rows + row, rows, width, (colour + layout[2][row]) & 1)
+    work = (
+        np.empty(TILE, np.uint64), np.empty(TILE, np.uint8), np.empty(TILE, np.int8), np.zeros(TILE, np.bool_),
+        np.empty(layout[3].shape[1] + 2, np.uint64), np.empty(TILE, np.int64),
+        np.empty(TILE * n_states if heat_bath else 1),
+    )  # fmt: skip
+    for draw in range(draws):
+        for _ in range(thin):
+            for colour in range(2):
+                moves[draw] += _half_sweep(work, states, lanes, colour, layout, q, heat_bath, table)
+        if out.shape[0] > 0:
+            _copy(out[draw], layout, lowest, states, False)
+    _copy(x, layout, lowest, states, False)
+
+
+@njit(**OPTIONS)
+def _copy(x, layout, lowest, states, inwards):
+    """Copy the sites of one chain into the rows of their colours, or back; spins -1, +1 are the states 0, 1."""
+    rows, width, step = layout[1].shape[0], layout[7], 1 if lowest == 0 else 2
+    for row in range(rows):
+        for odd in range(2):
+            first = (((odd + layout[2][row]) & 1) * 2 * rows + row) * width
+            for j in range(width):
+                site, at = uint64(layout[1][row] + 2 * j + odd), uint64(first + j)
+                if inwards:
+                    states[at] = uint8((int64(x[site]) - lowest) // step)
+                else:
+                    x[site] = lowest + step * int64(states[at])
