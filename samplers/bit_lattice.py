@@ -33,6 +33,41 @@ class BitLattice(NamedTuple):
     field: float
     heat_bath: bool
 
+    def start(self, state: State) -> None:
+        """Give every chain its generators, seeded from its stream."""
+        state["lanes"] = np.empty((len(state["x"]), self.layout.blocks, 4, self.layout.lanes), np.uint64)
+        seed_lanes(state["lanes"], state["stream"])
+
+    def advance(
+        self, state: State, draws: int, thin: int, out: np.ndarray | None, acceptance: np.ndarray | None
+    ) -> np.ndarray:
+        """Run draws * thin sweeps in place; return the acceptances of each draw added up, as `Sampler.advance` does."""
+        x = state["x"]
+        out = np.empty((len(x), 0, x.shape[1]), np.int8) if out is None else out
+        moves, threads = np.zeros((len(x), draws)), min(get_threads(), self.layout.blocks)
+        job = (self, state, draws, thin, out, moves)
+        if len(x) < threads:
+            for chain in range(len(x)):
+                _run_together(*job, chain, threads)
+        else:
+            over_chains(lambda rows: _run_groups(*job, np.arange(rows.start, rows.stop)), len(x))
+        return add_acceptance(acceptance, moves, thin, x.shape[1], self.heat_bath)
+
+
+def add_acceptance(
+    acceptance: np.ndarray | None, moves: np.ndarray, thin: int, sites: int, heat_bath: bool
+) -> np.ndarray:
+    """Add to the acceptances of each draw (chains, draws) those of `thin` sweeps, from the moves of sites in them.
+
+    The sum is a multiple of 1 / sites, rounded once: the same however a draw is cut into pieces.
+    """
+    acceptance = np.zeros(moves.shape) if acceptance is None else acceptance
+    if heat_bath:
+        acceptance += thin  # every new value is accepted
+    else:
+        acceptance[:] = (np.rint(acceptance * sites) + moves) / sites
+    return acceptance
+
 
 def fits(energy: Any) -> bool:
     """Whether the spins of this energy can be laid out in words."""
@@ -70,13 +105,6 @@ def _negative(energy: Any, places: BitLayout) -> np.ndarray:
     return words
 
 
-def start(energy: Any, state: State) -> None:
-    """Give every chain its generators, seeded from its stream."""
-    places = layout(sides(energy.shape))
-    state["lanes"] = np.empty((len(state["x"]), places.blocks, 4, places.lanes), np.uint64)
-    seed_lanes(state["lanes"], state["stream"])
-
-
 @njit(cache=True, **OPTIONS)
 def seed_lanes(lanes, streams):
     for chain in range(lanes.shape[0]):
@@ -110,29 +138,8 @@ def flip_probability(change: float, heat_bath: bool) -> float:
     return math.exp(-change) if change > 0 else 1.0
 
 
-def advance(
-    lattice: BitLattice, state: State, draws: int, thin: int, out: np.ndarray | None, acceptance: np.ndarray | None
-) -> np.ndarray:
-    """Run draws * thin sweeps of all chains in place; return the acceptances of each draw added up, as samplers do."""
-    x = state["x"]
-    out = np.empty((len(x), 0, x.shape[1]), np.int8) if out is None else out
-    acceptance = np.zeros((len(x), draws)) if acceptance is None else acceptance
-    flips, threads = np.zeros((len(x), draws)), min(get_threads(), lattice.layout.blocks)
-    job = (lattice, state, draws, thin, out, flips)
-    if len(x) < threads:
-        for chain in range(len(x)):
-            _run_together(*job, chain, threads)
-    else:
-        over_chains(lambda rows: _run_groups(*job, np.arange(rows.start, rows.stop)), len(x))
-    if lattice.heat_bath:
-        acceptance += thin  # every new value is accepted
-    else:  # a multiple of 1 / sites, rounded once: the same however a draw is cut into pieces
-        acceptance[:] = (np.rint(acceptance * x.shape[1]) + flips) / x.shape[1]
-    return acceptance
-
-
 def _run_groups(
-    lattice: BitLattice, state: State, draws: int, thin: int, out: np.ndarray, flips: np.ndarray, chains: np.ndarray
+    lattice: BitLattice, state: State, draws: int, thin: int, out: np.ndarray, moves: np.ndarray, chains: np.ndarray
 ) -> None:
     """Run chains of equal temperature side by side in the same words."""
     width = lattice.layout.width
@@ -142,11 +149,11 @@ def _run_groups(
         for group in np.split(same, range(most, len(same), most)):
             arguments, counted = _arguments(lattice, state, draws, thin, out, group, 1)
             run(*arguments, counted, 0, 1, np.zeros(1, np.int64))
-            flips[group] += counted[0]
+            moves[group] += counted[0]
 
 
 def _run_together(
-    lattice: BitLattice, state: State, draws: int, thin: int, out: np.ndarray, flips: np.ndarray, chain: int,
+    lattice: BitLattice, state: State, draws: int, thin: int, out: np.ndarray, moves: np.ndarray, chain: int,
     threads: int,
 ) -> None:  # fmt: skip
     """Run one chain with several threads, each with some blocks of rows."""
@@ -154,7 +161,7 @@ def _run_together(
     counter = np.zeros(1, np.int64)
     with _together:
         over_chains(lambda part: run(*arguments, counted, part.start, threads, counter), threads)
-    flips[chain] += counted.sum(0)[0]
+    moves[chain] += counted.sum(0)[0]
 
 
 def _arguments(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from samplers import bit_lattice, protocols, random
+from samplers import fast_lattice, protocols, random
 from samplers.colouring import scan_order
 from samplers.compiled import OPTIONS, call_change, inline
 from samplers.metropolis import in_dtype
@@ -110,19 +110,19 @@ class Gibbs(Sampler):
         """Return the values a site can take and the order of the sites; nothing for layers."""
         if isinstance(energy, protocols.Layered):
             return ()
-        if bit_lattice.fits(energy):
-            return bit_lattice.prepare(energy, heat_bath=True)
+        if fast_lattice.fits(energy):
+            return fast_lattice.prepare(energy, heat_bath=True)
         return protocols.values(energy), scan_order(energy)
 
     def compiled_kernel(self, energy: Any) -> Kernel | None:
-        """Return the compiled sweep of single sites; None for layers, and for lattices laid out in words."""
-        other = isinstance(energy, protocols.Layered) or bit_lattice.fits(energy)
+        """Return the compiled sweep of single sites; None for layers and for lattices swept many sites at once."""
+        other = isinstance(energy, protocols.Layered) or fast_lattice.fits(energy)
         return None if other else super().compiled_kernel(energy)
 
     def start(self, energy: Any, state: State) -> None:
         """Keep the generators of the words of a lattice."""
-        if bit_lattice.fits(energy):
-            bit_lattice.start(energy, state)
+        if fast_lattice.fits(energy):
+            fast_lattice.prepare(energy, heat_bath=True).start(state)
 
     def advance(
         self,
@@ -136,8 +136,8 @@ class Gibbs(Sampler):
         acceptance: np.ndarray | None = None,
     ) -> np.ndarray:
         """Run draws * thin sweeps in place, layer by layer where the energy has layers."""
-        if isinstance(settings, bit_lattice.BitLattice):
-            return bit_lattice.advance(settings, state, draws, thin, out, acceptance)
+        if isinstance(settings, fast_lattice.FastLattice):
+            return settings.advance(state, draws, thin, out, acceptance)
         if not isinstance(energy, protocols.Layered):
             return super().advance(energy, state, settings, draws, thin, out, first, acceptance)
         for draw in range(draws):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from samplers import adaptation, bit_lattice, protocols, random
+from samplers import adaptation, fast_lattice, protocols, random
 from samplers.colouring import scan_order
 from samplers.compiled import OPTIONS, call_change, call_reduced, inline
 from samplers.langevin import wrap_angle
@@ -261,17 +261,17 @@ class Metropolis(Sampler):
         if energy.domain == "states" and protocols.n_states(energy) < 2:
             raise TypeError(f"Metropolis needs at least 2 states a site, got {protocols.n_states(energy)}")
 
-    def _in_words(self, energy: Any) -> bool:
-        return self.move == "single" and bit_lattice.fits(energy)
+    def _is_lattice(self, energy: Any) -> bool:
+        return self.move == "single" and fast_lattice.fits(energy)
 
     def compiled_kernel(self, energy: Any) -> Kernel | None:
-        """Return the compiled sweep of this move; None for lattices whose spins are laid out in words."""
-        return None if self._in_words(energy) else super().compiled_kernel(energy)
+        """Return the compiled sweep of this move; None for lattices that are swept many sites at a time."""
+        return None if self._is_lattice(energy) else super().compiled_kernel(energy)
 
     def start(self, energy: Any, state: State) -> None:
         """Keep the step size of each chain and, where whole configurations are compared, its reduced energy."""
-        if self._in_words(energy):
-            return bit_lattice.start(energy, state)
+        if self._is_lattice(energy):
+            return fast_lattice.prepare(energy, heat_bath=False).start(state)
         start_adaptive(self.step_size, state)
         if energy.domain in protocols.DISCRETE:
             state["step_size"][:] = 0.0  # there is none
@@ -280,8 +280,8 @@ class Metropolis(Sampler):
 
     def settings(self, energy: Any, warmup: int) -> tuple:
         """Return what the compiled sweep of this move needs; a target of 0 does not adapt."""
-        if self._in_words(energy):
-            return bit_lattice.prepare(energy, heat_bath=False)
+        if self._is_lattice(energy):
+            return fast_lattice.prepare(energy, heat_bath=False)
         discrete = energy.domain in protocols.DISCRETE
         target = 0.0 if discrete else float(self.target_acceptance or 0.0)
         if self.move == "gaussian":
@@ -294,8 +294,8 @@ class Metropolis(Sampler):
         first: int = -1, acceptance: np.ndarray | None = None,
     ) -> np.ndarray:  # fmt: skip
         """Run draws * thin sweeps in place."""
-        if isinstance(settings, bit_lattice.BitLattice):
-            return bit_lattice.advance(settings, state, draws, thin, out, acceptance)
+        if isinstance(settings, fast_lattice.FastLattice):
+            return settings.advance(state, draws, thin, out, acceptance)
         return super().advance(energy, state, settings, draws, thin, out, first, acceptance)
 
     def sweep_array(self, energy: Any, state: State, settings: tuple, adapting: int) -> np.ndarray:

@@ -14,10 +14,11 @@ import numpy as np
 from numba import float64, int8, int64, njit, uint8, uint32, uint64
 
 from samplers import protocols, random
-from samplers.bit_lattice import seed_lanes
+from samplers.bit_lattice import add_acceptance, seed_lanes
 from samplers.bit_layout import WORD, BitLayout, layout, sides
 from samplers.bit_sweep import bernoulli, load_lane, save_lane
-from samplers.compiled import OPTIONS
+from samplers.borrowed import borrow
+from samplers.compiled import OPTIONS, inline
 from samplers.sampler import State, over_chains
 
 TILE = 256  # sites updated at once: four words of each generator
@@ -32,6 +33,29 @@ class StateLattice(NamedTuple):
     lowest: int
     coupling: float
     heat_bath: bool
+
+    def start(self, state: State) -> None:
+        """Give every chain its generators, seeded from its stream."""
+        state["lanes"] = np.empty((len(state["x"]), 1, 4, WORD), np.uint64)
+        seed_lanes(state["lanes"], state["stream"])
+
+    def advance(
+        self, state: State, draws: int, thin: int, out: np.ndarray | None, acceptance: np.ndarray | None
+    ) -> np.ndarray:
+        """Run draws * thin sweeps in place; return the acceptances of each draw added up, as `Sampler.advance` does."""
+        x = state["x"]
+        out = np.empty((len(x), 0, x.shape[1]), x.dtype) if out is None else out
+        moves = np.zeros((len(x), draws))
+
+        def part(rows: slice) -> None:
+            work = _work_space(self)
+            for chain in range(rows.start, rows.stop):
+                lanes, table = state["lanes"][chain, 0].reshape(-1), _table(self, float(state["beta"][chain]))
+                rule = (self.n_states, self.lowest, self.heat_bath)
+                _run(work, x[chain], lanes, self.layout, *rule, table, draws, thin, out[chain], moves[chain])
+
+        over_chains(part, len(x))
+        return add_acceptance(acceptance, moves, thin, x.shape[1], self.heat_bath)
 
 
 def fits(energy: Any) -> bool:
@@ -52,35 +76,19 @@ def prepare(energy: Any, heat_bath: bool) -> StateLattice:
     return StateLattice(places, protocols.n_states(energy), -1 if spin else 0, coupling, heat_bath)
 
 
-def start(state: State) -> None:
-    """Give every chain its generators, seeded from its stream."""
-    state["lanes"] = np.empty((len(state["x"]), 1, 4, WORD), np.uint64)
-    seed_lanes(state["lanes"], state["stream"])
-
-
-def advance(
-    lattice: StateLattice, state: State, draws: int, thin: int, out: np.ndarray | None, acceptance: np.ndarray | None
-) -> np.ndarray:
-    """Run draws * thin sweeps of all chains in place; return the acceptances of each draw added up, as samplers do."""
-    x = state["x"]
-    out = np.empty((len(x), 0, x.shape[1]), x.dtype) if out is None else out
-    acceptance = np.zeros((len(x), draws)) if acceptance is None else acceptance
-    moves = np.zeros((len(x), draws))
-
-    def part(rows: slice) -> None:
-        for chain in range(rows.start, rows.stop):
-            table = _table(lattice, float(state["beta"][chain]))
-            _run(
-                x[chain], state["lanes"][chain, 0].reshape(-1), lattice.layout, lattice.n_states, lattice.lowest,
-                lattice.heat_bath, table, draws, thin, out[chain], moves[chain],
-            )  # fmt: skip
-
-    over_chains(part, len(x))
-    if lattice.heat_bath:
-        acceptance += thin
-    else:  # a multiple of 1 / sites, rounded once: the same however a draw is cut into pieces
-        acceptance[:] = (np.rint(acceptance * x.shape[1]) + moves) / x.shape[1]
-    return acceptance
+def _work_space(lattice: StateLattice) -> tuple[np.ndarray, ...]:
+    """Return the memory in which sweeps work: states of both colours with their side rows, and what a tile needs."""
+    places = lattice.layout
+    return (
+        np.empty(4 * places.rows * places.width, np.uint8),
+        np.empty(TILE, np.uint64),
+        np.empty(TILE, np.uint8),
+        np.empty(TILE, np.int8),
+        np.zeros(TILE, np.bool_),
+        np.empty(places.neighbours.shape[1] + 2, np.uint64),
+        np.empty(TILE, np.int64),
+        np.empty(TILE * lattice.n_states if lattice.heat_bath else 1),
+    )
 
 
 def _table(lattice: StateLattice, beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -112,10 +120,10 @@ def _draw(lanes, words):
 
 
 @njit(**OPTIONS)
-def _propose(states, own, words, new, loss, n, q):
+def _propose(states, own, words, used, new, loss, n, q):
     """Propose for each site one of the other states, by the high half of its word."""
     for w in range(n):
-        shift = uint64(1) + (((words[w] >> uint64(32)) * (q - uint64(1))) >> uint64(32))
+        shift = uint64(1) + (((words[used + w] >> uint64(32)) * (q - uint64(1))) >> uint64(32))
         state = uint64(states[own + w]) + shift
         new[w] = uint8(state if state < q else state - q)
         loss[w] = int8(0)
@@ -130,20 +138,24 @@ def _compare(states, own, there, new, loss, n):
 
 
 @njit(**OPTIONS)
-def _refuse(words, loss, stay, n, level, threshold):
+def _refuse(words, used, loss, stay, n, level, threshold):
     """Mark the sites of one loss whose random number is not below the threshold; return how many ties there are."""
     ties = 0
     for w in range(n):
-        u = uint32(words[w])
+        u = uint32(words[used + w])
         stay[w] |= (loss[w] == level) & (u >= threshold)
         ties += (loss[w] == level) & (u == threshold)
     return ties
 
 
 @njit(**OPTIONS)
-def _settle(lanes, words, loss, stay, n, level, threshold, rest):
+def _settle(lanes, words, used, loss, stay, n, level, threshold, rest):
     for w in range(n):
-        if loss[w] == level and uint32(words[w]) == threshold and bernoulli(rest, lanes, w % uint64(WORD)):
+        if (
+            loss[w] == level
+            and uint32(words[used + w]) == threshold
+            and bernoulli(rest, lanes, (used + w) % uint64(WORD))
+        ):
             stay[w] = False
 
 
@@ -151,8 +163,9 @@ def _settle(lanes, words, loss, stay, n, level, threshold, rest):
 def _move(states, own, new, stay, n):
     moved = 0
     for w in range(n):
-        states[own + w] = states[own + w] if stay[w] else new[w]
-        moved += not stay[w]
+        keep = uint8(0) - uint8(stay[w])  # no branch: all bits or none
+        states[own + w] = (states[own + w] & keep) | (new[w] & ~keep)
+        moved += int64(1) - int64(stay[w])
         stay[w] = False
     return moved
 
@@ -172,26 +185,27 @@ def _weigh(states, there, directions, n, state, weights, count, cumulated, at):
 
 
 @njit(**OPTIONS)
-def _choose(states, own, words, n, q, cumulated, new):
+def _choose(states, own, words, used, n, q, cumulated, new):
     """Give each site the state at which a uniform number falls among the added weights."""
     last = (q - uint64(1)) * uint64(TILE)
     for w in range(n):
         new[w] = uint8(0)
     for a in range(q - uint64(1)):
         for w in range(n):
-            u = float64(int64(words[w] >> uint64(11))) * 2.0**-53 * cumulated[last + w]
+            u = float64(int64(words[used + w] >> uint64(11))) * 2.0**-53 * cumulated[last + w]
             new[w] += uint8(cumulated[a * uint64(TILE) + w] <= u)
     for w in range(n):
         states[own + w] = new[w]
 
 
-@njit(cache=True, **OPTIONS)
-def _half_sweep(work, states, lanes, colour, layout, q, heat_bath, table):
+@inline
+def _half_sweep(work, lanes, colour, layout, q, heat_bath, table):
     """Update all sites of one colour, and the side rows of that colour; return how many moved."""
-    words, new, loss, stay, there, count, cumulated = work
+    states, words, new, loss, stay, there, count, cumulated = work
     _, row_site, row_parity, neighbours, _, _, _, width, _ = layout
     rows, directions = row_site.shape[0], neighbours.shape[1] + 2
     mine, others, moved = colour * 2 * rows, (1 - colour) * 2 * rows, 0
+    used = uint64(TILE)  # of the words drawn at once; what is left over at the end of a colour is not used
     for row in range(rows):
         for column in range(0, width, TILE):
             own, n = uint64((mine + row) * width + column), uint64(min(TILE, width - column))
@@ -199,19 +213,22 @@ def _half_sweep(work, states, lanes, colour, layout, q, heat_bath, table):
                 there[d] = uint64((others + neighbours[row, d]) * width + column)
             there[directions - 2] = uint64((others + row) * width + column)
             there[directions - 1] = uint64((others + rows + row) * width + column)
-            _draw(lanes, words)
+            if used + n > uint64(TILE):
+                _draw(lanes, words)
+                used = uint64(0)
             levels, thresholds, rest = table
+            first, used = used, used + n
             if heat_bath:
                 for a in range(q):
                     _weigh(states, there, directions, n, a, rest, count, cumulated, a * uint64(TILE))
-                _choose(states, own, words, n, q, cumulated, new)
+                _choose(states, own, words, first, n, q, cumulated, new)
                 continue
-            _propose(states, own, words, new, loss, n, q)
+            _propose(states, own, words, first, new, loss, n, q)
             for d in range(directions):
                 _compare(states, own, there[d], new, loss, n)
             for k in range(levels.shape[0]):
-                if _refuse(words, loss, stay, n, levels[k], thresholds[k]):
-                    _settle(lanes, words, loss, stay, n, levels[k], thresholds[k], rest[k])
+                if _refuse(words, first, loss, stay, n, levels[k], thresholds[k]):
+                    _settle(lanes, words, first, loss, stay, n, levels[k], thresholds[k], rest[k])
             moved += _move(states, own, new, stay, n)
         _copy_aside(states, mine + row, rows, width, (colour + row_parity[row]) & 1)
     return moved
@@ -220,33 +237,30 @@ def _half_sweep(work, states, lanes, colour, layout, q, heat_bath, table):
 @njit(**OPTIONS)
 def _copy_aside(states, row, rows, width, odd):
     """Write the side row of a row: its sites moved by one place, to the right if they sit at odd places."""
-    word, side = states[row * width : (row + 1) * width], states[(row + rows) * width : (row + rows + 1) * width]
+    word, side, last = uint64(row * width), uint64((row + rows) * width), uint64(width - 1)
     if odd:
-        side[1:] = word[:-1]
-        side[0] = word[-1]
+        for j in range(last):
+            states[side + uint64(1) + j] = states[word + j]
+        states[side] = states[word + last]
     else:
-        side[:-1] = word[1:]
-        side[-1] = word[0]
+        for j in range(last):
+            states[side + j] = states[word + uint64(1) + j]
+        states[side + last] = states[word]
 
 
 @njit(cache=True, **OPTIONS)
-def _run(x, lanes, layout, n_states, lowest, heat_bath, table, draws, thin, out, moves):
+def _run(work, x, lanes, layout, n_states, lowest, heat_bath, table, draws, thin, out, moves):
     """Run draws * thin sweeps of one chain x (sites,), keeping each draw in out (draws or 0, sites)."""
-    rows, width, q = layout[1].shape[0], layout[7], uint64(n_states)
-    states = np.empty(4 * rows * width, np.uint8)
+    work, x, lanes, layout, table = borrow(work), borrow(x), borrow(lanes), borrow(layout), borrow(table)
+    states, rows, width, q = work[0], layout[1].shape[0], layout[7], uint64(n_states)
     _copy(x, layout, lowest, states, True)
     for colour in range(2):
         for row in range(rows):
             _copy_aside(states, colour * 2 * rows + row, rows, width, (colour + layout[2][row]) & 1)
-    work = (
-        np.empty(TILE, np.uint64), np.empty(TILE, np.uint8), np.empty(TILE, np.int8), np.zeros(TILE, np.bool_),
-        np.empty(layout[3].shape[1] + 2, np.uint64), np.empty(TILE, np.int64),
-        np.empty(TILE * n_states if heat_bath else 1),
-    )  # fmt: skip
     for draw in range(draws):
         for _ in range(thin):
             for colour in range(2):
-                moves[draw] += _half_sweep(work, states, lanes, colour, layout, q, heat_bath, table)
+                moves[draw] += _half_sweep(work, lanes, colour, layout, q, heat_bath, table)
         if out.shape[0] > 0:
             _copy(out[draw], layout, lowest, states, False)
     _copy(x, layout, lowest, states, False)

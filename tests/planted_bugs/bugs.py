@@ -20,6 +20,8 @@ _OWN_MATRIX = _MATRIX + "test_the_matrix_is_the_samplers_own"
 _BALANCE = _MATRIX + "test_sweeps_leave_the_law_and_moves_are_in_detailed_balance"
 _UNADJUSTED = "tests/samplers/test_unadjusted.py::"
 _RANDOM = "tests/samplers/test_random.py::"
+_WORDS = "tests/samplers/test_bit_lattice.py::"
+_STATES = "tests/samplers/test_state_lattice.py::"
 _REPRODUCIBLE = "tests/samplers/test_reproducible.py::"
 
 BUGS = (
@@ -223,5 +225,33 @@ BUGS = (
         "gamma[0] + 2.0 * gamma[1:window].sum()",
         "gamma[0] + gamma[1:window].sum()",
         ("tests/diagnostics/test_autocorrelation.py::test_tau_and_its_error_match_ar1",),
+    ),
+    Bug(
+        "probabilities are rounded to the bits that are drawn at once",
+        "samplers/bit_sweep.py",
+        "            less = drawn < digit\n",
+        "            less = False\n",
+        (_WORDS + "test_ties_are_settled_to_the_last_bit_of_the_probability",),
+    ),
+    Bug(
+        "words of bits take their second neighbour from the wrong side",
+        "samplers/bit_layout.py",
+        "        if (colour + row_parity[row]) & 1:  #",
+        "        if colour & 1:  #",
+        (_WORDS + "test_words_move_as_their_plain_twin[square-metropolis]",),
+    ),
+    Bug(
+        "blocks of one lattice share their random bits",
+        "samplers/bit_lattice.py",
+        "        for block in range(lanes.shape[1]):\n            for lane",
+        "        for block in range(lanes.shape[1]):\n            stream = random.load(streams, chain)\n            for lane",
+        (_WORDS + "test_every_word_and_chain_has_random_bits_of_its_own",),
+    ),
+    Bug(
+        "Potts states in vector registers never propose one of the states",
+        "samplers/state_lattice.py",
+        "(words[used + w] >> uint64(32)) * (q - uint64(1))",
+        "(words[used + w] >> uint64(32)) * (q - uint64(2))",
+        (_STATES + "test_states_move_as_their_plain_twin[three states-metropolis]",),
     ),
 )

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from laws import ALPHA, chi_square_p, count_states, exact_states
+from plain_random import Lane
 
 import ebm
 import samplers
@@ -13,7 +14,6 @@ from ebm import exact
 from samplers import bit_lattice, bit_layout
 from samplers.bit_sweep import BITS
 
-MASK = 2**64 - 1
 RNG = np.random.default_rng(5)
 
 
@@ -22,35 +22,13 @@ def _glass(shape: tuple[int, ...], strength: float = 1.0) -> ebm.Ising:
     return ebm.Ising(shape, signs)
 
 
-class _Lane:
-    """Xoshiro256++ in Python's integers (Blackman and Vigna 2021)."""
-
-    def __init__(self, words: np.ndarray) -> None:
-        self.s = [int(w) for w in words]
-
-    def next(self) -> int:
-        def turn(x: int, k: int) -> int:
-            return ((x << k) | (x >> (64 - k))) & MASK
-
-        s = self.s
-        result = (turn((s[0] + s[3]) & MASK, 23) + s[0]) & MASK
-        t = (s[1] << 17) & MASK
-        s[2] ^= s[0]
-        s[3] ^= s[1]
-        s[1] ^= s[2]
-        s[0] ^= s[3]
-        s[2] ^= t
-        s[3] = turn(s[3], 45)
-        return result
-
-
 class _Twin:
     """The sweeps of one chain, spin by spin: only where a spin's random bits come from is taken from the layout."""
 
     def __init__(self, energy: ebm.Ising, x: np.ndarray, lanes: np.ndarray, beta: float, heat_bath: bool) -> None:
         self.energy, self.x, self.beta, self.heat_bath = energy, x.reshape(energy.shape).astype(int), beta, heat_bath
         self.layout = bit_layout.layout(bit_layout.sides(energy.shape))
-        self.lanes = [[_Lane(block[:, lane]) for lane in range(block.shape[1])] for block in lanes]
+        self.lanes = [[Lane(block[:, lane]) for lane in range(block.shape[1])] for block in lanes]
         self.flips = 0
 
     def probability(self, site: tuple[int, ...]) -> float:
@@ -89,7 +67,7 @@ class _Twin:
                     lane = self.lanes[row // rows_of_block][word % 64]
                     self._word(colour, row, word, lane)
 
-    def _word(self, colour: int, row: int, word: int, lane: _Lane) -> None:
+    def _word(self, colour: int, row: int, word: int, lane: Lane) -> None:
         lay = self.layout
         odd = (colour + lay.row_parity[row]) % 2
         drawn = [lane.next() for _ in range(BITS)]
@@ -275,10 +253,11 @@ def test_a_sweep_in_pieces_is_the_same() -> None:
     "energy",
     [
         ebm.Ising((15, 16)),
-        ebm.Ising((4, 4)),
+        ebm.Ising((4, 4), 0.5, 0.1),
         ebm.Ising((16, 16), field=np.ones((16, 16))),
         ebm.Ising((16, 16), RNG.normal(size=(2, 16, 16))),
-        ebm.Potts((16, 16), 2),
+        ebm.Potts((15, 16), 2),
+        ebm.Potts((4,), 300),
         0.5 * ebm.Ising((16, 16)),
         ebm.XY((16, 16)),
     ],
