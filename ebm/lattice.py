@@ -125,6 +125,7 @@ class Potts(Energy):
     """
 
     domain = "states"
+    field = 0.0  # what clusters ask about: all states are alike
 
     def __init__(self, shape: Any, n_states: int, coupling: Any = 1.0) -> None:
         protocols.check_positive(n_states, "n_states", integer=True)

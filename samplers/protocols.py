@@ -63,6 +63,22 @@ class Graph(Space, Protocol):
     def neighbours(self) -> tuple[np.ndarray, np.ndarray]: ...
 
 
+@runtime_checkable
+class Magnet(Space, Protocol):
+    """E = -sum over bonds J s s' (domain "spin") or J delta(s, s') (domain "states") - sum over sites h s.
+
+    `coupling` is J: one number for all bonds of the periodic hypercubic lattice of this shape, or anything else (an
+    array per bond, a matrix), which then is read from `graph`, the symmetric CSR matrix (indptr, indices, weights) of
+    all couplings; a pair may occur in it more than once. `field` is h.
+    """
+
+    coupling: Any
+    field: Any
+
+    @property
+    def graph(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+
+
 def is_compiled(energy: Any) -> bool:
     """Whether the compiled tier can take this energy."""
     return isinstance(energy, Compiled) and energy.compiled is not None
