@@ -16,10 +16,10 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import float64, int64, uint8, uint16, uint64
+from numba import float64, int64, njit, uint8, uint16, uint64
 
 from samplers import protocols, random
-from samplers.compiled import Driver, Functions, call_sweep, inline, tag
+from samplers.compiled import OPTIONS, Driver, Functions, call_sweep, inline, tag
 from samplers.sampler import State, over_chains
 
 LANES = 4  # a word
@@ -76,7 +76,7 @@ def kinds(energy: Any, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     return gaps, kind.astype(np.int32), (weights > 0.0).astype(np.uint8)
 
 
-@inline
+@njit(**OPTIONS)
 def expand(key, first, words):
     """Fill `words` with random bits, the outputs first + 1, first + 2, ... of SplitMix64 started at `key`."""
     for j in range(words.shape[0]):
@@ -117,7 +117,8 @@ def _run(tag, parts, n_states, gaps, x, beta, streams, work, draws, thin, out, a
                 share, stream = call_sweep(tag, parts, x[chain], (n_states, limits, rests), work, chain, -1, stream)
                 acceptance[chain, draw] += share
             if out.shape[1] > 0:
-                out[chain, draw] = x[chain]
+                for site in range(x.shape[1]):  # a whole row at once would take another second to compile
+                    out[chain, draw, site] = x[chain, site]
         random.save(streams, chain, stream)
 
 
@@ -132,8 +133,8 @@ def advance(
     acceptance = np.zeros((chains, draws)) if acceptance is None else acceptance
     out = np.empty((chains, 0, sites), state["x"].dtype) if out is None else out
     label = tag(_NO_ENERGY, bonds.sweep)
-    # Few states are held as spins are, so that one compiled loop serves both.
-    dtype = state["x"].dtype if bonds.n_states > 128 else np.dtype(np.int8)
+    # Bytes are read as signed ones, as spins are, so that one compiled loop serves both: it is equality that counts.
+    dtype = np.dtype(np.int8) if state["x"].itemsize == 1 else state["x"].dtype
 
     def part(rows: slice) -> None:
         _run(

@@ -35,7 +35,8 @@ def _begin(x, n_states, stream):
     if n_states == 0:
         return site, old, -int64(old), stream
     shift, stream = random.below(n_states - 1, stream)
-    return site, old, (int64(old) + 1 + shift) % n_states, stream
+    number = int64(old) & (255 if n_states <= 256 else 32767)  # states may be held in signed bytes
+    return site, old, (number + 1 + shift) % n_states, stream
 
 
 @inline
