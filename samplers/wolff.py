@@ -1,5 +1,6 @@
 """The algorithm of Wolff (1989): the cluster of one random site takes another value."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ def _visit(x, site, old, new, queue, tail, lane, limit, rest, stream):
 @inline
 def _lattice_sweep(tag, parts, x, settings, work, chain, adapting, stream):
     # With one positive coupling the cluster is of one value, so that a site that has the new one is already in it.
-    sides = parts[0]
+    sides, strides, inverses = parts
     n_states, limits, rests = settings
     queue, _, words = work
     d, sites, lanes, limit, rest = len(sides), x.shape[0], words.view(np.uint16), limits[0], rests[0]
@@ -64,11 +65,11 @@ def _lattice_sweep(tag, parts, x, settings, work, chain, adapting, stream):
     while head < tail:
         site = int64(queue[head])
         head += 1
-        left, stride = site, sites  # left: the number of the site within its plane of the axes before
+        left = site  # its number within its plane of the axes before
         for axis in range(d):
-            side = sides[axis]
-            stride //= side
-            place = left // stride
+            side, stride = sides[axis], strides[axis]
+            # left // stride: the product is half a stride's inverse from any integer, far more than rounding.
+            place = left if axis == d - 1 else int64((left + 0.5) * inverses[axis])
             left -= place * stride
             if side == 1:
                 continue
@@ -146,7 +147,9 @@ class Wolff(Sampler):
         q = clusters.n_states(energy)
         if clusters.uniform_lattice(energy) and energy.coupling >= 0.0:
             gaps = clusters.gap(energy, np.array([energy.coupling], np.float64))
-            return Bonds(_lattice_sweep, q, gaps, (tuple(int(n) for n in energy.shape),))
+            sides = tuple(int(n) for n in energy.shape)
+            strides = tuple(math.prod(sides[axis + 1 :]) for axis in range(len(sides)))
+            return Bonds(_lattice_sweep, q, gaps, (sides, strides, tuple(1.0 / stride for stride in strides)))
         indptr, indices, weights = energy.graph
         gaps, kind, alike = clusters.kinds(energy, weights)
         return Bonds(_graph_sweep, q, gaps, (indptr, indices, kind, alike))
