@@ -14,7 +14,7 @@ from scipy.special import roots_legendre
 
 import ebm
 from ebm import exact
-from samplers import HMC, MALA, Gibbs, Metropolis, Sampler
+from samplers import HMC, MALA, Gibbs, Metropolis, Sampler, SwendsenWang, Wolff
 
 ALPHA = 1e-6
 LEAST = 20.0  # expected number in a bin of a chi-square test, below which bins are merged
@@ -58,11 +58,17 @@ DISCRETE: dict[str, Any] = {
     "ising in three dimensions": ebm.Ising((2, 1, 3), coupling=0.25, field=-0.2),
     "ising with random bonds": ebm.Ising((2, 3), _RNG.normal(0.0, 0.7, (2, 2, 3)), _RNG.normal(0.0, 0.5, (2, 3))),
     "ising on a graph": ebm.Ising((2, 3), coupling=_GRAPH),
+    "ising antiferromagnet": ebm.Ising((2, 3), coupling=-0.5),
+    "ising +-J": ebm.Ising((2, 3), coupling=0.6 * np.array([[[1, -1, -1], [1, 1, -1]], [[-1, 1, 1], [1, 1, 1]]])),
+    "ising ferromagnet in three dimensions": ebm.Ising((2, 1, 3), coupling=0.3),
     "potts 2": ebm.Potts((2, 3), 2, coupling=0.7),
     "potts 3": ebm.Potts((3,), 3, coupling=0.6),
     "potts 3 on even sides": ebm.Potts((2, 4), 3, coupling=0.6),
     "ising on even sides": ebm.Ising((2, 4), coupling=0.5),
     "potts 4 with random bonds": ebm.Potts((4,), 4, coupling=_RNG.normal(0.3, 0.8, (1, 4))),
+    "potts 3 with ferromagnetic bonds": ebm.Potts(
+        (2, 2), 3, coupling=[[[0.2, 0.7], [0.0, 1.1]], [[0.5, 0.3], [0.9, 0.1]]]
+    ),
     "curie-weiss": ebm.CurieWeiss(6, field=0.2),
     "boltzmann machine, binary": ebm.BoltzmannMachine(_symmetric(6, 1.0), _RNG.normal(0.0, 0.5, 6)),
     "boltzmann machine, spin": ebm.BoltzmannMachine(_symmetric(5, 0.5), _RNG.normal(0.0, 0.5, 5), domain="spin"),
@@ -130,7 +136,7 @@ class ArrayTier:
     def __init__(self, energy: Any) -> None:
         self._energy = energy
         self.shape, self.domain = energy.shape, energy.domain
-        for name in ("n_states", "neighbours"):
+        for name in ("n_states", "neighbours", "coupling", "field", "graph"):
             if hasattr(energy, name):
                 setattr(self, name, getattr(energy, name))
 
@@ -153,7 +159,10 @@ DISCRETE_SAMPLERS: dict[str, Sampler] = {
     "metropolis": Metropolis(),
     "exchange": Metropolis("exchange"),
     "gibbs": Gibbs(),
+    "wolff": Wolff(),
+    "swendsen-wang": SwendsenWang(),
 }
+SITE_BY_SITE = ("metropolis", "exchange", "gibbs")  # of these; the others move whole clusters
 
 
 def fits(sampler: Sampler, energy: Any) -> bool:

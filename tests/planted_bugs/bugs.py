@@ -23,6 +23,7 @@ _RANDOM = "tests/samplers/test_random.py::"
 _WORDS = "tests/samplers/test_bit_lattice.py::"
 _STATES = "tests/samplers/test_state_lattice.py::"
 _REPRODUCIBLE = "tests/samplers/test_reproducible.py::"
+_CLUSTERS = "tests/samplers/test_clusters.py::"
 
 BUGS = (
     Bug(
@@ -196,6 +197,34 @@ BUGS = (
         "        if a == c:\n            continue",
         "        if a == c or (i < j and a < c):\n            continue",
         (_OWN_MATRIX + "[ising 2x3 in a field-exchange]",),
+    ),
+    Bug(
+        "clusters of spins grow as if they were states",
+        "samplers/clusters.py",
+        "np.abs(weights) * (2.0 if ",
+        "np.abs(weights) * (1.0 if ",
+        (_START + "test_discrete_law_stays[ising ring-wolff-1.0]",),
+    ),
+    Bug(
+        "a cluster leaves a row into the next one",
+        "samplers/wolff.py",
+        "site + stride - (side * stride if place == side - 1 else 0)",
+        "site + stride - (x.shape[0] if site + stride >= x.shape[0] else 0)",
+        (_START + "test_discrete_law_stays[ising ferromagnet in three dimensions-wolff-1.0]",),
+    ),
+    Bug(
+        "the probability of a bond is rounded to sixteen bits",
+        "samplers/clusters.py",
+        "        return uint8(u < rest), stream",
+        "        return uint8(1), stream",
+        (_CLUSTERS + "test_the_probability_of_a_bond_is_not_rounded",),
+    ),
+    Bug(
+        "the bits that open bonds also turn the clusters",
+        "samplers/swendsen_wang.py",
+        "        expand(key, first + low // 64, words)",
+        "        expand(key, low // 64, words)",
+        (_CLUSTERS + "test_trajectories_are_those_of_the_plain_twin[swendsen-wang-ring]",),
     ),
     Bug(
         "steps still adapt after the warm-up",

@@ -22,6 +22,8 @@ RUN = {"chains": 3, "draws": 7, "warmup": 25, "thin": 3, "beta": 0.8, "seed": 17
 CASES: dict[str, tuple[Any, samplers.Sampler]] = {
     "ising metropolis": (ebm.Ising((2, 3), coupling=0.4, field=0.3), samplers.Metropolis()),
     "potts gibbs": (ebm.Potts((2, 2), 3, coupling=0.6), samplers.Gibbs()),
+    "wolff": (ebm.Ising((4, 5)), samplers.Wolff()),
+    "swendsen-wang": (ebm.Potts((4, 5), 3, coupling=0.6), samplers.SwendsenWang()),
     "adaptive metropolis of angles": (PLANES["xy ring"].energy, samplers.Metropolis()),
     "adaptive hmc": (PLANES["double well"].energy, samplers.HMC(steps=3)),
     "adaptive mala": (PLANES["xy ring"].energy, samplers.MALA()),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from laws import ALPHA, DISCRETE, DISCRETE_SAMPLERS, chi_square_p, count_states, fits, q_of
+from laws import ALPHA, DISCRETE, DISCRETE_SAMPLERS, SITE_BY_SITE, chi_square_p, count_states, fits, q_of
 
 import samplers
 from ebm import exact
@@ -111,7 +111,7 @@ def table() -> object:
     return get
 
 
-@pytest.mark.parametrize("by", DISCRETE_SAMPLERS)
+@pytest.mark.parametrize("by", SITE_BY_SITE)
 @pytest.mark.parametrize("name", SMALL)
 def test_sweeps_leave_the_law_and_moves_are_in_detailed_balance(name: str, by: str, table: object) -> None:
     t = table(name)
@@ -124,7 +124,7 @@ def test_sweeps_leave_the_law_and_moves_are_in_detailed_balance(name: str, by: s
     np.testing.assert_allclose(t.p @ _product(factors), t.p, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("by", DISCRETE_SAMPLERS)
+@pytest.mark.parametrize("by", SITE_BY_SITE)
 @pytest.mark.parametrize("name", ["ising 2x3 in a field", "potts 3", "boltzmann machine, binary"])
 def test_the_matrix_is_the_samplers_own(name: str, by: str, table: object) -> None:
     t, n = table(name), 25_000
