@@ -17,11 +17,12 @@ from scipy.special import expit
 
 from ebm.centring import Centre
 from ebm.energy import Energy
-from ebm.layers import draw_units, softplus_rows, sum_softplus
+from ebm.layers import draw_units, softplus_rows, store_units, sum_softplus
 from ebm.parameter import Parameter
 from ebm.products import over_rows
 from ebm.two_layers import centred, check_layer, create_layers, layer_gradient
 from samplers import protocols
+from samplers.blocks import SamplingError
 from samplers.compiled import Functions, inline
 
 
@@ -143,6 +144,9 @@ class RBM(Energy):
             beta: inverse temperature of each chain, (chains,).
             streams: random streams (chains, 4), advanced.
             sweeps: number of updates of both layers.
+
+        Raises:
+            SamplingError: an activation became NaN (weights were made NaN in place, or are too large for their dtype).
         """
 
         def part(rows: slice) -> None:
@@ -153,7 +157,12 @@ class RBM(Energy):
                 draw_units(h, self.c, beta[rows], streams[rows])
                 np.matmul(h, self.W.T, out=v)
                 draw_units(v, self.b, beta[rows], streams[rows])
-            x[rows] = v
+            failed = store_units(v, x[rows])
+            if failed >= 0:
+                raise SamplingError(
+                    f"the activations of {self!r} must be numbers, got NaN in chain {rows.start + failed}: "
+                    f"W, b and c must be finite and small enough for {self.W.dtype}"
+                )
 
         over_rows(part, len(x))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ebm.centring import Centre
-from ebm.layers import logistic
+from ebm.layers import weighted_logistic
 from ebm.products import over_rows
 from samplers import protocols
 
@@ -45,7 +45,7 @@ def check_layer(x: Any, units: int, name: str, dtype: np.dtype) -> np.ndarray:
 def layer_gradient(
     y: np.ndarray, W: np.ndarray, c: np.ndarray, weights: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return sum_i weights_i dE(y_i)/dparameter by name, and the hidden probabilities of all rows (n, n_hidden).
+    """Return sum_i weights_i dE(y_i)/dparameter by name, and -weights_i P(h = 1 | y_i), (n, n_hidden).
 
     Args:
         y: inputs of the hidden layer (n, n_visible).
@@ -54,22 +54,29 @@ def layer_gradient(
         weights: weight of each row, (n,).
     """
     h, scale = np.empty((len(y), len(c)), W.dtype), -weights.astype(W.dtype)
+    gradient_w, gradient_b = np.empty_like(W), np.empty(len(W), W.dtype)
 
     def probabilities(rows: slice) -> None:
         np.matmul(y[rows], W, out=h[rows])
-        logistic(h[rows], c)
+        weighted_logistic(h[rows], c, scale[rows])
+
+    def products(units: slice) -> None:
+        np.matmul(y[:, units].T, h, out=gradient_w[units])
+        np.matmul(scale, y[:, units], out=gradient_b[units])
 
     over_rows(probabilities, len(y))
-    weighted, gradient = scale[:, None] * h, np.empty_like(W)
-    over_rows(lambda rows: np.matmul(y[:, rows].T, weighted, out=gradient[rows]), len(W))
-    return {"W": gradient, "b": scale @ y, "c": weighted.sum(0)}, h
+    over_rows(products, len(W))
+    return {"W": gradient_w, "b": gradient_b, "c": h.sum(0)}, h
 
 
 def centred(
     y: np.ndarray, gradient: dict[str, np.ndarray], h: np.ndarray, weights: np.ndarray, centre: Centre
 ) -> dict[str, np.ndarray]:
-    """Return the centred direction of a gradient, after the centre has followed the rows of negative weight."""
-    data = np.where(weights < 0, weights, 0.0)
-    data = (data / data.sum()).astype(y.dtype)
-    centre.update(data @ y, data @ h)
+    """Return the centred direction of a gradient, after the centre has followed the rows of negative weight.
+
+    `h` holds the hidden probabilities of the rows times their negative weights, as `layer_gradient` returns them.
+    """
+    data = np.where(weights < 0, -weights, 0.0).astype(y.dtype)
+    total = data.sum()
+    centre.update(data @ y / total, (data > 0).astype(y.dtype) @ h / total)
     return centre.direction(gradient)
