@@ -1,6 +1,7 @@
 """The passes between matrix products against plain twins, and the limit of BLAS to one thread."""
 
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scipy.special import expit
 
 from ebm import products
 from ebm.layers import draw_units, reweight, softplus_rows, store_units, weighted_logistic
+from ebm.objectives import PersistentCD
 from ebm.rbm import RBM
 from samplers import random
 from samplers.blocks import SamplingError
@@ -65,6 +67,14 @@ def test_nan_is_seen_and_infinity_is_certain():
     assert store_units(units[::-1].copy(), x) == 1
 
 
+def test_persistent_chains_say_that_an_activation_is_nan():
+    rbm, objective = RBM(20, 10, seed=0), PersistentCD(chains=100)
+    state = objective.start(rbm, 50, 1)
+    rbm.b[-1] = np.nan
+    with pytest.raises(SamplingError, match="got NaN in chain 0"):
+        objective.gradient(rbm, np.zeros((50, 20), np.int8), state, None)
+
+
 @pytest.mark.parametrize("name", ["W", "b", "c"])
 def test_block_gibbs_says_that_an_activation_is_nan(name):
     rbm, x = RBM(20, 10, seed=0), np.zeros((300, 20), np.int8)
@@ -96,8 +106,16 @@ def blas_threads() -> set[int]:
     return {library["num_threads"] for library in products._blas().info() if library["user_api"] == "blas"}
 
 
-def test_blas_stays_on_one_thread_until_the_last_has_left():
-    before, inside, leave = blas_threads(), threading.Event(), threading.Event()
+@pytest.fixture
+def two_blas_threads() -> Iterator[None]:
+    products._take_control()
+    with products._blas().limit(limits=2, user_api="blas"):
+        yield
+        products._take_control()
+
+
+def test_blas_stays_on_one_thread_until_the_last_has_left(two_blas_threads):
+    inside, leave = threading.Event(), threading.Event()
 
     def first() -> None:
         with products.one_blas_thread():
@@ -111,19 +129,18 @@ def test_blas_stays_on_one_thread_until_the_last_has_left():
         leave.set()
         thread.join()
         assert blas_threads() == {1}
-    assert blas_threads() == before
+    assert blas_threads() == {2}
 
 
-def test_every_thread_can_limit_blas():
+def test_every_thread_can_limit_blas(two_blas_threads):
     seen = []
 
     def look() -> None:
         with products.one_blas_thread():
             seen.append(blas_threads())
 
-    before = blas_threads()
     look()  # were a thread kept from it, then one that comes after another which lives on
     thread = threading.Thread(target=look)
     thread.start()
     thread.join()
-    assert seen == [{1}, {1}] and blas_threads() == before
+    assert seen == [{1}, {1}] and blas_threads() == {2}
