@@ -10,6 +10,7 @@ from ebm.gaussian_rbm import GaussianRBM
 from ebm.mean_field import BoltzmannMachine
 from ebm.objectives import ContrastiveDivergence, ExactLikelihood, PersistentCD, contrast
 from ebm.rbm import RBM
+from samplers import random
 
 ALPHA = 1e-6
 V, H = (np.concatenate(list(exact.states((n,), "binary"))) for n in (4, 3))
@@ -154,10 +155,11 @@ def test_shared_products_give_the_plain_gradient_of_data_and_chains(kind, n, cha
 
 @pytest.mark.parametrize("k", [1, 3])
 def test_persistent_chains_of_both_layers_stay_exact(k):
-    rbm, chains = random_rbm(), 40_000
+    rbm, chains = random_rbm(scale=0.5), 20_000
     joint = np.exp((V @ rbm.b)[:, None] + H @ rbm.c + V @ rbm.W @ H.T)
     p, objective = joint / joint.sum(), PersistentCD(k, chains)
-    state = objective.start(rbm, 1, 3)
+    state = {"x": np.zeros((chains, 4), np.int8), "h": np.zeros((chains, 3), np.int8), "beta": np.ones(chains)}
+    state["stream"] = random.make_streams(3, chains)
     state["h"][:] = H[np.random.default_rng(4).choice(8, chains, p=p.sum(0))]
     objective.gradient(rbm, V[:1].astype(np.int8), state, None)
     ends = exact.state_index(state["x"], "binary") * 8 + exact.state_index(state["h"], "binary")
