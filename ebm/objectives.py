@@ -150,11 +150,11 @@ class PersistentCD:
         Gibbs().check(energy)
 
     def start(self, energy: Any, batch_size: int, entropy: int) -> State:
-        """Return the chains and their random streams."""
+        """Return the chains and their random streams; those of a machine of two layers begin from the hidden one."""
         x = initial(energy, self.chains, entropy)
         state = {"x": x, "beta": np.ones(self.chains), "stream": random.make_streams(entropy, self.chains)}
         if isinstance(energy, Persistent):
-            # A spawn key of four words is nobody else's.
+            # The first thing a chain draws is x given h. A spawn key of four words is nobody else's.
             rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(0, 0, 0, 0)))
             state["h"] = rng.integers(0, 2, (self.chains, energy.n_hidden), np.int8)
         return state

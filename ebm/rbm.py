@@ -20,14 +20,7 @@ from ebm.energy import Energy
 from ebm.layers import draw_units, softplus_rows, store_units, sum_softplus
 from ebm.parameter import Parameter
 from ebm.products import over_rows
-from ebm.two_layers import (
-    centred,
-    check_layer,
-    check_units,
-    create_layers,
-    layer_gradient,
-    persistent_gradient,
-)
+from ebm.two_layers import centred, check_layer, check_units, create_layers, layer_gradient, persistent_gradient
 from samplers import protocols
 from samplers.compiled import Functions, inline
 
