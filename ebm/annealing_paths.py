@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ebm.gaussian_rbm import GaussianRBM, draw_normal
-from ebm.layers import draw_units, reweight_and_draw
+from ebm.layers import draw_units, reweight
 from ebm.products import over_rows
 from ebm.rbm import RBM
 from samplers import protocols, random
@@ -140,11 +140,12 @@ class RBMPath:
             for old, new in pairwise(times):
                 np.matmul(v, W, out=h)
                 log_weight += (new - old) * (v @ slope)
-                reweight_and_draw(h, c, old * beta, new * beta, stream, log_weight)
+                reweight(h, c, old * beta, new * beta, log_weight)
                 if new == 0:
                     continue
-                np.matmul(h, W.T, out=v)
                 scale[:] = new * beta
+                draw_units(h, c, scale, stream)
+                np.matmul(h, W.T, out=v)
                 draw_units(v, (((1 - new) * a + new * beta * b) / (new * beta)).astype(W.dtype), scale, stream)
 
         over_rows(part, len(state["x"]))
@@ -186,8 +187,9 @@ class GaussianRBMPath:
             h, scale = np.empty((len(v), rbm.n_hidden), rbm.W.dtype), np.full(len(v), beta)
             for old, new in pairwise(times):
                 np.matmul((v / self.sigma**2).astype(rbm.W.dtype), rbm.W, out=h)
-                reweight_and_draw(h, rbm.c, old * beta, new * beta, stream, log_weight)
+                reweight(h, rbm.c, old * beta, new * beta, log_weight)
                 if new > 0:
+                    draw_units(h, rbm.c, new * scale, stream)
                     mean = rbm.W.dtype.type(new) * (h @ rbm.W.T)
                     draw_normal(mean, rbm.b, rbm.sigma, scale, stream, v)
 

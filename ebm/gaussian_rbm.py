@@ -22,7 +22,7 @@ from ebm.energy import Energy, finite_array
 from ebm.layers import draw_units, softplus_rows, sum_softplus
 from ebm.parameter import Parameter
 from ebm.products import over_rows
-from ebm.two_layers import centred, check_layer, create_layers, layer_gradient
+from ebm.two_layers import centred, check_layer, create_layers, layer_gradient, persistent_gradient
 from samplers import protocols, random
 from samplers.compiled import OPTIONS, Functions, difference, inline
 
@@ -164,19 +164,32 @@ class GaussianRBM(Energy):
             streams: random streams (chains, 4), advanced.
             sweeps: number of updates of both layers.
         """
-        inverse = (1.0 / self.sigma.astype(np.float64) ** 2).astype(self.W.dtype)
 
         def part(rows: slice) -> None:
-            v = x[rows]
-            mean, h = v.astype(self.W.dtype), np.empty((len(v), self.n_hidden), self.W.dtype)
+            y, h = np.empty(x[rows].shape, self.W.dtype), np.empty((len(x[rows]), self.n_hidden), self.W.dtype)
+            self.inputs(x[rows], y)
             for _ in range(sweeps):
-                np.multiply(v, inverse, out=mean, casting="same_kind")
-                np.matmul(mean, self.W, out=h)
+                np.matmul(y, self.W, out=h)
                 draw_units(h, self.c, beta[rows], streams[rows])
-                np.matmul(h, self.W.T, out=mean)
-                draw_normal(mean, self.b, self.sigma, beta[rows], streams[rows], v)
+                self.draw_visible(h, y, x[rows], beta[rows], streams[rows])
 
         over_rows(part, len(x))
+
+    def inputs(self, x: np.ndarray, out: np.ndarray) -> None:
+        """Set out (n, n_visible) to what the hidden units see of x: x / sigma^2."""
+        np.multiply(x, (1.0 / self.sigma.astype(np.float64) ** 2).astype(out.dtype), out=out, casting="same_kind")
+
+    def draw_visible(self, h: np.ndarray, y: np.ndarray, x: np.ndarray, beta: np.ndarray, streams: np.ndarray) -> None:
+        """Draw x ~ p(v | h) in place, and set y to its inputs."""
+        np.matmul(h, self.W.T, out=y)
+        draw_normal(y, self.b, self.sigma, beta, streams, x)
+        self.inputs(x, y)
+
+    def persistent_gradient(
+        self, data: np.ndarray, state: dict[str, np.ndarray], sweeps: int, centre: Centre | None
+    ) -> dict[str, np.ndarray]:
+        """Move persistent chains of both layers and return the direction of ascent (ebm.two_layers)."""
+        return persistent_gradient(self, data, state, sweeps, centre)
 
     def learnable(self) -> dict[str, np.ndarray]:
         """Return the arrays that learning changes in place: W, b, c. The widths sigma stay as they are."""

@@ -9,6 +9,7 @@ generator SplitMix64 (Steele, Lea, Flood 2014), two 32-bit uniforms a word, in a
 
 Probabilities: p = sigmoid(a) is drawn as a rare event of probability q = e / (1 + e) <= 1/2 with e = exp(-|a|), and the
 outcome is flipped where a > 0. Both ends are therefore resolved alike: |P(1) - p| <= 2^-32 + 2^-20 min(p, 1 - p).
+A NaN activation gives a NaN unit, which the next matrix product spreads over its whole row.
 """
 
 import math
@@ -133,51 +134,55 @@ def draw_units(units, bias, scale, streams):
             e = exp_minus32(abs(a))
             # u < e / (1 + e) without the division; u in units of 2^-32.
             rare = float32(bits[j]) * (float32(1.0) + e) < e * float32(4294967296.0)
-            row[j] = float32(1.0) if rare != (a > float32(0.0)) else float32(0.0)
+            one = float32(1.0) if rare != (a > float32(0.0)) else float32(0.0)
+            row[j] = one if a == a else a
 
 
 @njit(cache=True, **OPTIONS)
-def logistic(units, bias):
-    """Set units[c, j] to sigmoid(units[c, j] + bias[j]), in place."""
+def store_units(units, x):
+    """Set x to a sample of a layer in its own dtype; return the first row that holds a NaN, or -1."""
     for c in range(units.shape[0]):
+        row, total = units[c], units[c, 0] - units[c, 0]
         for j in range(units.shape[1]):
-            a = float64(units[c, j]) + float64(bias[j])
-            e = exp_minus64(abs(a))
-            units[c, j] = (1.0 if a > 0.0 else e) / (1.0 + e)
+            total = plus(total, row[j])
+            x[c, j] = row[j]
+        if total != total:
+            return c
+    return -1
 
 
 @njit(cache=True, **OPTIONS)
-def reweight_and_draw(units, bias, old, new, streams, log_weight):
-    """Add sum_j ln(1 + exp(new a_j)) - ln(1 + exp(old a_j)), a = units + bias, to the log weights; draw the units.
+def weighted_logistic(units, bias, weight):
+    """Set units[c, j] to weight[c] sigmoid(units[c, j] + bias[j]), in place."""
+    for c in range(units.shape[0]):
+        row, w = units[c], float64(weight[c])
+        for j in range(units.shape[1]):
+            a = float64(row[j]) + float64(bias[j])
+            e = exp_minus64(abs(a))
+            row[j] = w * (1.0 if a > 0.0 else e) / (1.0 + e)
 
-    Afterwards units[c, j] is 1 with probability sigmoid(new a), else 0. All in double precision: the weights of a long
-    annealing are sums of many small terms.
+
+@njit(cache=True, **OPTIONS)
+def reweight(units, bias, old, new, log_weight):
+    """Add sum_j ln(1 + exp(new a_j)) - ln(1 + exp(old a_j)), a = units + bias, to the log weight of each row.
+
+    All in double precision: the weights of a long annealing are sums of many small terms.
 
     Args:
-        units: activations (rows, n), afterwards the sample.
+        units: activations (rows, n).
         bias: biases (n,).
         old: inverse temperature before the step.
         new: inverse temperature after the step.
-        streams: random streams (rows, 4), advanced by one word.
         log_weight: gathered log weights (rows,).
     """
-    rows, n = units.shape
-    words = np.empty((n + 1) // 2, np.uint64)
-    bits = words.view(np.uint32)
-    for c in range(rows):
-        key, stream = random.bits64(random.load(streams, c))
-        random.save(streams, c, stream)
-        fill_words(key, words)
+    for c in range(units.shape[0]):
         row, total = units[c], 0.0
-        for start in range(0, n, 512):
+        for start in range(0, row.shape[0], 512):
             after, before = 1.0, 1.0  # of 512 factors between 1 and 2
-            for j in range(start, min(start + 512, n)):
+            for j in range(start, min(start + 512, row.shape[0])):
                 a = float64(row[j]) + float64(bias[j])
-                e, e_old = exp_minus64(abs(new * a)), exp_minus64(abs(old * a))
-                total = plus(total, 0.5 * ((new - old) * a + (new - old) * abs(a)))
-                after = times(after, 1.0 + e)
-                before = times(before, 1.0 + e_old)
-                rare = float64(bits[j]) * (1.0 + e) < e * 4294967296.0
-                row[j] = 1.0 if rare != (a > 0.0) else 0.0
+                total = plus(total, 0.5 * (new - old) * (a + abs(a)))
+                after = times(after, 1.0 + exp_minus64(abs(new * a)))
+                before = times(before, 1.0 + exp_minus64(abs(old * a)))
             total += math.log(after / before)
         log_weight[c] += total

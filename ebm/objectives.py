@@ -56,6 +56,16 @@ class HiddenSum(Learnable, Protocol):
         """Return <dE/dparameter>_model exactly, by name."""
 
 
+@runtime_checkable
+class Persistent(Learnable, Protocol):
+    """A machine of two layers, whose persistent chains keep both and share products with the gradient."""
+
+    n_hidden: int
+
+    def persistent_gradient(self, data: np.ndarray, state: State, sweeps: int, centre: Centre | None) -> Gradient:
+        """Move the chains and return the direction of ascent for a batch of data."""
+
+
 class Objective(Protocol):
     """What `fit` needs of an objective."""
 
@@ -140,12 +150,19 @@ class PersistentCD:
         Gibbs().check(energy)
 
     def start(self, energy: Any, batch_size: int, entropy: int) -> State:
-        """Return the chains and their random streams."""
+        """Return the chains and their random streams; those of a machine of two layers begin from the hidden one."""
         x = initial(energy, self.chains, entropy)
-        return {"x": x, "beta": np.ones(self.chains), "stream": random.make_streams(entropy, self.chains)}
+        state = {"x": x, "beta": np.ones(self.chains), "stream": random.make_streams(entropy, self.chains)}
+        if isinstance(energy, Persistent):
+            # The first thing a chain draws is x given h. A spawn key of four words is nobody else's.
+            rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(0, 0, 0, 0)))
+            state["h"] = rng.integers(0, 2, (self.chains, energy.n_hidden), np.int8)
+        return state
 
     def gradient(self, energy: Any, batch: np.ndarray, state: State, centre: Centre | None) -> Gradient:
         """Return the direction of ascent for a batch (n, *shape), and advance the chains."""
+        if isinstance(energy, Persistent):
+            return energy.persistent_gradient(batch, state, self.k, centre)
         _gibbs(energy, state, self.k)
         return contrast(energy, batch, state["x"].reshape(-1, *energy.shape), centre)
 

@@ -17,10 +17,10 @@ from scipy.special import expit
 
 from ebm.centring import Centre
 from ebm.energy import Energy
-from ebm.layers import draw_units, softplus_rows, sum_softplus
+from ebm.layers import draw_units, softplus_rows, store_units, sum_softplus
 from ebm.parameter import Parameter
 from ebm.products import over_rows
-from ebm.two_layers import centred, check_layer, create_layers, layer_gradient
+from ebm.two_layers import centred, check_layer, check_units, create_layers, layer_gradient, persistent_gradient
 from samplers import protocols
 from samplers.compiled import Functions, inline
 
@@ -143,6 +143,9 @@ class RBM(Energy):
             beta: inverse temperature of each chain, (chains,).
             streams: random streams (chains, 4), advanced.
             sweeps: number of updates of both layers.
+
+        Raises:
+            SamplingError: an activation became NaN (weights were made NaN in place, or are too large for their dtype).
         """
 
         def part(rows: slice) -> None:
@@ -153,9 +156,25 @@ class RBM(Energy):
                 draw_units(h, self.c, beta[rows], streams[rows])
                 np.matmul(h, self.W.T, out=v)
                 draw_units(v, self.b, beta[rows], streams[rows])
-            x[rows] = v
+            check_units(self, store_units(v, x[rows]), rows.start)
 
         over_rows(part, len(x))
+
+    def inputs(self, x: np.ndarray, out: np.ndarray) -> None:
+        """Set out (n, n_visible) to what the hidden units see of x: x itself."""
+        out[...] = x
+
+    def draw_visible(self, h: np.ndarray, y: np.ndarray, x: np.ndarray, beta: np.ndarray, streams: np.ndarray) -> None:
+        """Draw x ~ p(v | h) in place, and set y to its inputs."""
+        np.matmul(h, self.W.T, out=y)
+        draw_units(y, self.b, beta, streams)
+        store_units(y, x)  # NaN is seen in what follows: it spreads over the next layer
+
+    def persistent_gradient(
+        self, data: np.ndarray, state: dict[str, np.ndarray], sweeps: int, centre: Centre | None
+    ) -> dict[str, np.ndarray]:
+        """Move persistent chains of both layers and return the direction of ascent (ebm.two_layers)."""
+        return persistent_gradient(self, data, state, sweeps, centre)
 
     def learnable(self) -> dict[str, np.ndarray]:
         """Return the arrays that learning changes in place: W, b, c."""

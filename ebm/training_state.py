@@ -12,7 +12,7 @@ from ebm.history import Record, write_file
 from samplers.store import StoreError
 
 KIND = "ebmlab training checkpoint"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: persistent chains keep their hidden units
 
 
 @dataclass
@@ -62,8 +62,10 @@ class TrainingState:
         with file:
             if file.attrs.get("format") != KIND:
                 raise StoreError(f"{path} is not a training checkpoint")
-            if int(file.attrs["schema_version"]) > SCHEMA_VERSION:
-                raise StoreError(f"{path} was written by a newer version: update ebmlab")
+            version = int(file.attrs["schema_version"])
+            if version != SCHEMA_VERSION:
+                advice = "update ebmlab" if version > SCHEMA_VERSION else "begin anew"
+                raise StoreError(f"{path} was written by another version (schema {version}): {advice}")
             stored = json.loads(file.attrs["story"])
             _compare(stored, story, path)
             for group in ("parameters", "velocity", "memory"):

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ebm.centring import Centre
-from ebm.layers import logistic
+from ebm.layers import draw_units, store_units, weighted_logistic
 from ebm.products import over_rows
 from samplers import protocols
+from samplers.blocks import SamplingError
 
 
 def create_layers(
@@ -45,7 +46,7 @@ def check_layer(x: Any, units: int, name: str, dtype: np.dtype) -> np.ndarray:
 def layer_gradient(
     y: np.ndarray, W: np.ndarray, c: np.ndarray, weights: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return sum_i weights_i dE(y_i)/dparameter by name, and the hidden probabilities of all rows (n, n_hidden).
+    """Return sum_i weights_i dE(y_i)/dparameter by name, and -weights_i P(h = 1 | y_i), (n, n_hidden).
 
     Args:
         y: inputs of the hidden layer (n, n_visible).
@@ -57,19 +58,85 @@ def layer_gradient(
 
     def probabilities(rows: slice) -> None:
         np.matmul(y[rows], W, out=h[rows])
-        logistic(h[rows], c)
+        weighted_logistic(h[rows], c, scale[rows])
 
     over_rows(probabilities, len(y))
-    weighted, gradient = scale[:, None] * h, np.empty_like(W)
-    over_rows(lambda rows: np.matmul(y[:, rows].T, weighted, out=gradient[rows]), len(W))
-    return {"W": gradient, "b": scale @ y, "c": weighted.sum(0)}, h
+    return _sums(y, h, scale), h
+
+
+def persistent_gradient(
+    machine: Any, data: np.ndarray, state: dict[str, np.ndarray], sweeps: int, centre: Centre | None
+) -> dict[str, np.ndarray]:
+    """Move persistent chains and return the direction of ascent, -<dE/dparameter>_data + <dE/dparameter>_chains.
+
+    A sweep draws v ~ p(v | h), h ~ p(h | v), at the weights of this moment. Since a chain keeps its hidden units from
+    one batch to the next, the probabilities from which they are drawn last are those of the gradient, and the product
+    that gives them is one with the data's: of the six products of a batch (k = 1) five are left.
+
+    Args:
+        machine: gives W, c, `inputs(x, out)` (sets y) and `draw_visible(h, y, x, beta, streams)` (v given h).
+        data: a batch of visible configurations (n, n_visible).
+        state: the chains: x (chains, n_visible), h (chains, n_hidden) int8, beta (chains,) and stream (chains, 4).
+        sweeps: sweeps of the chains before the gradient is taken.
+        centre: offsets that follow the data, or None for the ordinary gradient.
+    """
+    n, chains, W, c = len(data), len(state["x"]), machine.W, machine.c
+    total = n + chains
+    y, h, scale = np.empty((total, len(W)), W.dtype), np.empty((total, len(c)), W.dtype), np.empty(total, W.dtype)
+
+    def part(rows: slice) -> None:
+        # Each piece has its share of the data and of the chains, one after the other: one product for both.
+        i, k = (slice(rows.start * m // total, rows.stop * m // total) for m in (n, chains))
+        all_rows, of_chains = slice(i.start + k.start, i.stop + k.stop), slice(i.stop + k.start, i.stop + k.stop)
+        x, beta, streams, v, s = state["x"][k], state["beta"][k], state["stream"][k], y[of_chains], h[of_chains]
+        machine.inputs(data[i], y[i.start + k.start : i.stop + k.start])
+        s[...] = state["h"][k]
+        for sweep in range(sweeps):
+            machine.draw_visible(s, v, x, beta, streams)
+            if sweep < sweeps - 1:
+                np.matmul(v, W, out=s)
+                draw_units(s, c, beta, streams)
+        np.matmul(y[all_rows], W, out=h[all_rows])
+        sample = s.copy()
+        draw_units(sample, c, beta, streams)
+        check_units(machine, store_units(sample, state["h"][k]), k.start)
+        scale[all_rows], scale[of_chains] = 1.0 / n, -1.0 / chains
+        weighted_logistic(h[all_rows], c, scale[all_rows])
+
+    over_rows(part, total)
+    gradient = _sums(y, h, scale)
+    return gradient if centre is None else centred(y, gradient, h, -scale, centre)
+
+
+def check_units(machine: Any, failed: int, start: int) -> None:
+    """Raise if a row of a sample has failed (-1: none has), numbered from `start`."""
+    if failed >= 0:
+        raise SamplingError(
+            f"the activations of {machine!r} must be numbers, got NaN in chain {start + failed}: "
+            f"its parameters must be finite and small enough for {machine.W.dtype}"
+        )
+
+
+def _sums(y: np.ndarray, h: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
+    """Return y^T h, scale y and the column sums of h: h holds probabilities times the scale of their row."""
+    W, b = np.empty((y.shape[1], h.shape[1]), h.dtype), np.empty(y.shape[1], h.dtype)
+
+    def products(units: slice) -> None:
+        np.matmul(y[:, units].T, h, out=W[units])
+        np.matmul(scale, y[:, units], out=b[units])
+
+    over_rows(products, len(W))
+    return {"W": W, "b": b, "c": h.sum(0)}
 
 
 def centred(
     y: np.ndarray, gradient: dict[str, np.ndarray], h: np.ndarray, weights: np.ndarray, centre: Centre
 ) -> dict[str, np.ndarray]:
-    """Return the centred direction of a gradient, after the centre has followed the rows of negative weight."""
-    data = np.where(weights < 0, weights, 0.0)
-    data = (data / data.sum()).astype(y.dtype)
-    centre.update(data @ y, data @ h)
+    """Return the centred direction of a gradient, after the centre has followed the rows of negative weight.
+
+    `h` holds the hidden probabilities of the rows times their negative weights, as `layer_gradient` returns them.
+    """
+    data = np.where(weights < 0, -weights, 0.0).astype(y.dtype)
+    total = data.sum()
+    centre.update(data @ y / total, (data > 0).astype(y.dtype) @ h / total)
     return centre.direction(gradient)

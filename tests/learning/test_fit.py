@@ -151,6 +151,13 @@ def test_checkpoint_of_another_run_is_refused(tmp_path):
         learn(checkpoint=path, resume=True, batch_size=8)
     with pytest.raises(StoreError, match="other settings: data was"):
         learn(checkpoint=path, resume=True, data=BARS)
+    for version, advice in ((1, "begin anew"), (99, "update ebmlab")):
+        with h5py.File(path, "a") as file:
+            now, file.attrs["schema_version"] = file.attrs["schema_version"], version
+        with pytest.raises(StoreError, match=rf"another version \(schema {version}\): {advice}"):
+            learn(checkpoint=path, resume=True)
+    with h5py.File(path, "a") as file:
+        file.attrs["schema_version"] = now
     before = path.read_bytes()
     path.write_bytes(before[: len(before) // 2])
     with pytest.raises(StoreError, match="is not a readable HDF5 file"):

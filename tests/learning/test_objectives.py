@@ -8,8 +8,9 @@ from ebm import exact
 from ebm.centring import Centre
 from ebm.gaussian_rbm import GaussianRBM
 from ebm.mean_field import BoltzmannMachine
-from ebm.objectives import ContrastiveDivergence, ExactLikelihood, PersistentCD
+from ebm.objectives import ContrastiveDivergence, ExactLikelihood, PersistentCD, contrast
 from ebm.rbm import RBM
+from samplers import random
 
 ALPHA = 1e-6
 V, H = (np.concatenate(list(exact.states((n,), "binary"))) for n in (4, 3))
@@ -134,6 +135,45 @@ def test_persistent_chains_reach_the_model():
     need = np.concatenate([g.ravel() for g in expected_cd(rbm, data, 0).values()])
     p = stats.ttest_1samp(np.array(replicas), need).pvalue
     assert p.min() > ALPHA / len(p)
+
+
+@pytest.mark.parametrize(("n", "chains", "k"), [(20, 30, 1), (150, 40, 2), (3, 200, 1), (130, 1, 3)])
+@pytest.mark.parametrize("kind", [RBM, GaussianRBM])
+def test_shared_products_give_the_plain_gradient_of_data_and_chains(kind, n, chains, k):
+    rbm, rng = random_rbm(kind), np.random.default_rng(n)
+    data = rng.integers(0, 2, (n, 4)).astype(np.int8 if kind is RBM else float)
+    objective = PersistentCD(k, chains)
+    for centred in (False, True):
+        state = objective.start(rbm, n, 5) | Centre.start(4, 3)
+        before = state["x"].copy()
+        gradient = objective.gradient(rbm, data, state, Centre(state) if centred else None)
+        assert (state["x"] != before).any()
+        plain = contrast(rbm, data, state["x"], Centre(Centre.start(4, 3)) if centred else None)
+        for name, value in plain.items():
+            np.testing.assert_allclose(gradient[name], value, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_persistent_chains_of_both_layers_stay_exact(k):
+    rbm, chains = random_rbm(scale=0.5), 20_000
+    joint = np.exp((V @ rbm.b)[:, None] + H @ rbm.c + V @ rbm.W @ H.T)
+    p, objective = joint / joint.sum(), PersistentCD(k, chains)
+    state = {"x": np.zeros((chains, 4), np.int8), "h": np.zeros((chains, 3), np.int8), "beta": np.ones(chains)}
+    state["stream"] = random.make_streams(3, chains)
+    state["h"][:] = H[np.random.default_rng(4).choice(8, chains, p=p.sum(0))]
+    objective.gradient(rbm, V[:1].astype(np.int8), state, None)
+    ends = exact.state_index(state["x"], "binary") * 8 + exact.state_index(state["h"], "binary")
+    assert stats.chisquare(np.bincount(ends, minlength=128), chains * p.ravel()).pvalue > ALPHA
+    # From one hidden state, k sweeps later: the transition matrix, which a chain that stands still does not have.
+    visible, hidden = joint / joint.sum(0), joint / joint.sum(1, keepdims=True)
+    state["h"][:] = H[5]
+    objective.gradient(rbm, V[:1].astype(np.int8), state, None)
+    need = visible[:, 5]
+    for _ in range(k - 1):
+        need = visible @ (need @ hidden)
+    ends = exact.state_index(state["x"], "binary") * 8 + exact.state_index(state["h"], "binary")
+    need = (need[:, None] * hidden).ravel()
+    assert stats.chisquare(np.bincount(ends, minlength=128), chains * need).pvalue > ALPHA
 
 
 def test_cd_samples_a_boltzmann_machine_by_its_sites():

@@ -24,6 +24,8 @@ _WORDS = "tests/samplers/test_bit_lattice.py::"
 _STATES = "tests/samplers/test_state_lattice.py::"
 _REPRODUCIBLE = "tests/samplers/test_reproducible.py::"
 _CLUSTERS = "tests/samplers/test_clusters.py::"
+_OBJECTIVES = "tests/learning/test_objectives.py::"
+_LAYERS = "tests/learning/test_layers.py::"
 
 BUGS = (
     Bug(
@@ -247,6 +249,65 @@ BUGS = (
         "            softplus_rows(v @ W + c, betas[rows], out[rows])\n",
         "            softplus_rows(v @ W + c, np.ones(len(v)), out[rows])\n            out[rows] *= betas[rows]\n",
         ("tests/learning/test_rbm.py::test_reduced_energy_sums_hidden_units_out_at_beta",),
+    ),
+    Bug(
+        "units of a layer share their random numbers in fours",
+        "ebm/layers.py",
+        "        z = key + uint64(j + 1) * _GAMMA",
+        "        z = key + uint64(j // 2 + 1) * _GAMMA",
+        (_LAYERS + "test_units_are_those_of_a_plain_loop[float32]",),
+    ),
+    Bug(
+        "one temperature for all rows of a layer",
+        "ebm/layers.py",
+        "float32(scale[c])",
+        "float32(scale[0])",
+        (_LAYERS + "test_units_are_those_of_a_plain_loop[float32]",),
+    ),
+    Bug(
+        "a unit whose activation is NaN is simply off",
+        "ebm/layers.py",
+        "            row[j] = one if a == a else a",
+        "            row[j] = one",
+        (
+            _LAYERS + "test_nan_is_seen_and_infinity_is_certain",
+            _LAYERS + "test_block_gibbs_says_that_an_activation_is_nan",
+        ),
+    ),
+    Bug(
+        "the limit of BLAS is lifted by the first who leaves",
+        "ebm/products.py",
+        "            self._inside -= 1\n            if not self._inside:\n",
+        "            self._inside -= 1\n            if self._limit is not None:\n",
+        (_LAYERS + "test_blas_stays_on_one_thread_until_the_last_has_left",),
+    ),
+    Bug(
+        "a thread other than the first cannot limit BLAS",
+        "ebm/products.py",
+        "                _take_control()\n                self._limit = _blas",
+        "                self._limit = _blas",
+        (_LAYERS + "test_every_thread_can_limit_blas",),
+    ),
+    Bug(
+        "persistent chains forget their hidden units",
+        "ebm/two_layers.py",
+        '        check_units(machine, store_units(sample, state["h"][k]), k.start)\n',
+        "",
+        (_OBJECTIVES + "test_persistent_chains_of_both_layers_stay_exact[1]",),
+    ),
+    Bug(
+        "the gradient takes the hidden units of before the last sweep",
+        "ebm/two_layers.py",
+        "        np.matmul(y[all_rows], W, out=h[all_rows])\n        sample",
+        "        np.matmul(y[: i.stop + k.start], W, out=h[: i.stop + k.start])\n        sample",
+        (_OBJECTIVES + "test_shared_products_give_the_plain_gradient_of_data_and_chains[RBM-20-30-1]",),
+    ),
+    Bug(
+        "the model's term of a gradient has the sign of the data's",
+        "ebm/layers.py",
+        "            row[j] = w * (1.0",
+        "            row[j] = abs(w) * (1.0",
+        (_LAYERS + "test_weighted_probabilities_are_logistic[float64]",),
     ),
     Bug(
         "tau without the factor two",
