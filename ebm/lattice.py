@@ -11,7 +11,7 @@ import numpy as np
 from ebm.energy import Energy, check_shape, finite_array, finite_number
 from ebm.graph import Graph, lattice, sparse
 from samplers import protocols
-from samplers.compiled import Functions, functions, inline
+from samplers.compiled import Cached, Functions, functions, inline
 
 
 @inline
@@ -37,7 +37,26 @@ def _ising_change(x, site, value, p):
     return (x[site] - value) * _ising_field(x, site, p)
 
 
-_ISING = functions(_ising_energy, None, _ising_change)
+@inline
+def _ising_start(x, p, fields):
+    for i in range(x.shape[0]):
+        fields[i] = _ising_field(x, i, p)
+
+
+@inline
+def _ising_cached_change(x, site, value, p, fields):
+    return (x[site] - value) * fields[site]
+
+
+@inline
+def _ising_update(x, site, value, p, fields):
+    indptr, indices, weights, _ = p
+    step = float(value) - x[site]
+    for k in range(indptr[site], indptr[site + 1]):
+        fields[indices[k]] += step * weights[k]
+
+
+_ISING = functions(_ising_energy, None, _ising_change, Cached(_ising_start, _ising_cached_change, _ising_update))
 
 
 def couplings(shape: tuple[int, ...], coupling: Any) -> tuple[Any, Graph]:
@@ -77,7 +96,7 @@ class Ising(Energy):
     @property
     def compiled(self) -> Functions:
         """The numba functions of this energy."""
-        return _ISING._replace(params=(*self.graph, self._field))
+        return _ISING.holding((*self.graph, self._field), size=len(self._field))
 
     def parameters(self) -> dict[str, Any]:
         """Return shape, coupling and field."""

@@ -42,6 +42,7 @@ def mean_p(values: np.ndarray, expected: float) -> float:
 # --- energies ---------------------------------------------------------------------------------------------------------
 
 _RNG = np.random.default_rng(20)
+_WAVES = np.random.default_rng(21)
 
 
 def _symmetric(n: int, scale: float) -> np.ndarray:
@@ -68,6 +69,9 @@ DISCRETE: dict[str, Any] = {
     "sum": ebm.Ising((6,), coupling=0.5) + ebm.CurieWeiss(6, field=0.3),
     "scaled": 0.6 * ebm.Ising((2, 3), field=0.5),
     "rbm": ebm.RBM(5, 3, W=_RNG.normal(0.0, 1.0, (5, 3)), b=_RNG.normal(0.0, 0.5, 5), c=_RNG.normal(0.0, 0.5, 3)),
+    "rbm wavefunction": ebm.RBMWaveFunction(
+        _WAVES.normal(0.0, 0.4, (5, 4)), _WAVES.normal(0.0, 0.2, 5), _WAVES.normal(0.0, 0.3, 4)
+    ),
 }
 
 
