@@ -26,8 +26,8 @@ BUGS = (
     Bug(
         "the temperature is forgotten in local moves",
         "samplers/compiled.py",
-        "        return beta * change(x, site, value, p)",
-        "        return change(x, site, value, p)",
+        "            return beta * cached_change(x, site, value, p, cache)",
+        "            return cached_change(x, site, value, p, cache)",
         (_BALANCE + "[ising 2x3 in a field-metropolis]",),
     ),
     Bug(
@@ -110,9 +110,9 @@ BUGS = (
     Bug(
         "one random number accepts a move and begins the next proposal",
         "samplers/metropolis.py",
-        "        probability = accept_probability(-call_change(tag, row, site, value, b, p))\n"
+        "        probability = accept_probability(-call_cached_change(tag, row, site, value, b, p, cache))\n"
         "        r, stream = random.uniform(stream)\n",
-        "        probability = accept_probability(-call_change(tag, row, site, value, b, p))\n"
+        "        probability = accept_probability(-call_cached_change(tag, row, site, value, b, p, cache))\n"
         "        r, _ = random.uniform(stream)\n",
         (_OWN_MATRIX + "[potts 3-metropolis]",),
     ),
@@ -132,7 +132,7 @@ BUGS = (
     ),
     Bug(
         "the random walk keeps the energy of the place it has left",
-        "samplers/metropolis.py",
+        "samplers/random_walk.py",
         "            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]\n        u[chain] = u_y\n",
         "            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]\n",
         (_START + "test_continuous_law_stays[gaussian-gaussian-1.0]",),
@@ -177,8 +177,8 @@ BUGS = (
     Bug(
         "Gibbs prefers what is improbable",
         "samplers/gibbs.py",
-        "1.0 / (1.0 + math.exp(call_change(tag, row, site, other, b, p)))",
-        "1.0 / (1.0 + math.exp(-call_change(tag, row, site, other, b, p)))",
+        "1.0 / (1.0 + math.exp(call_cached_change(tag, row, site, other, b, p, cache)))",
+        "1.0 / (1.0 + math.exp(-call_cached_change(tag, row, site, other, b, p, cache)))",
         (_OWN_MATRIX + "[ising 2x3 in a field-gibbs]",),
     ),
     Bug(

@@ -8,7 +8,7 @@ import ebm
 import samplers
 
 SAMPLED = ["ising 2x3 in a field", "ising on a graph", "potts 3", "potts 4 with random bonds", "curie-weiss",
-           "boltzmann machine, binary", "boltzmann machine, spin", "sum", "scaled"]  # fmt: skip
+           "boltzmann machine, binary", "boltzmann machine, spin", "sum", "scaled", "rbm wavefunction"]  # fmt: skip
 CONTINUOUS = {
     "metropolis": samplers.Metropolis(),
     "gaussian": samplers.Metropolis("gaussian"),
