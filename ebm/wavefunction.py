@@ -91,7 +91,7 @@ def _scale(total):
 
 @inline
 def _factors(x, site, value, p):
-    """Return exp(d) and exp(-d) of all hidden units, d = (value - x[site]) W."""
+    """Return exp(d) and exp(-d) of all hidden units, d = +-2 W."""
     up, down = p[3], p[4]
     if value > x[site]:
         return up[site], down[site]
@@ -118,6 +118,8 @@ def _exponential_start(x, p, cache):
 
 @inline
 def _exponential_change(x, site, value, p, cache):
+    if value == x[site]:
+        return 0.0
     m = uint64(p[2].shape[0])
     grow, shrink = _factors(x, site, value, p)
     log_ratio = (float(value) - x[site]) * p[1][site]
@@ -131,6 +133,8 @@ def _exponential_change(x, site, value, p, cache):
 
 @inline
 def _exponential_update(x, site, value, p, cache):
+    if value == x[site]:
+        return
     m = uint64(p[2].shape[0])
     grow, shrink = _factors(x, site, value, p)
     for start in range(uint64(0), m, BLOCK):

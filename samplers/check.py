@@ -130,45 +130,41 @@ def _check_change(energy: Any, flat: np.ndarray, betas: np.ndarray, name: str) -
 
 
 @Driver
-def _walk(tag, p, path, betas, sites, values, cache, got, kept, fresh):
-    """Make the moves of a path, each after one that is refused; then ask for every change from the cache and a new one."""
+def _walk(tag, p, path, betas, sites, values, cache, during, after):
+    """Make the moves of a path, each after another one was refused; then ask what each would do at the end of it."""
     moves = sites.shape[0]
     call_start_cache(tag, path[0], p, cache)
     for t in range(moves):
         refused = moves - 1 - t
         call_cached_change(tag, path[t], sites[refused], values[refused], betas[t], p, cache)
-        got[t] = call_cached_change(tag, path[t], sites[t], values[t], betas[t], p, cache)
+        during[t] = call_cached_change(tag, path[t], sites[t], values[t], betas[t], p, cache)
         call_update_cache(tag, path[t], sites[t], values[t], p, cache)
     for t in range(moves):
-        kept[t] = call_cached_change(tag, path[moves], sites[t], values[t], betas[t], p, cache)
-    call_start_cache(tag, path[moves], p, cache)
-    for t in range(moves):
-        fresh[t] = call_cached_change(tag, path[moves], sites[t], values[t], betas[t], p, cache)
+        after[t] = call_cached_change(tag, path[moves], sites[t], values[t], betas[t], p, cache)
 
 
 def _check_cache(energy: Any, x: np.ndarray, beta: float, name: str) -> None:
-    functions, rng = energy.compiled, np.random.default_rng(3)
+    functions, rng, moves = energy.compiled, np.random.default_rng(3), np.arange(LOCAL_MOVES)
     sites = rng.integers(0, len(x), LOCAL_MOVES)
     betas = beta * rng.permutation(np.resize([0.5, 1.0, 2.0], LOCAL_MOVES))  # a cache must not depend on beta
     path, values = np.tile(x, (LOCAL_MOVES + 1, 1)), np.empty(LOCAL_MOVES, x.dtype)
     for t, site in enumerate(sites):
         values[t] = _other_values(energy, path[t, site : site + 1])[0]
         path[t + 1 :, site] = values[t]
-    before = path.copy()
-    got, kept, fresh = np.empty((3, LOCAL_MOVES))
+    ends = np.tile(path[-1], (LOCAL_MOVES, 1))
+    ends[moves, sites] = values
+    before, during, after = path.copy(), np.empty(LOCAL_MOVES), np.empty(LOCAL_MOVES)
     cache = np.empty(functions.cached.size)
-    _walk(tag(functions), functions.params, path, betas, sites, values, cache, got, kept, fresh)
+    _walk(tag(functions), functions.params, path, betas, sites, values, cache, during, after)
     if not np.array_equal(before, path):
         raise ValueError(f"the cached change of {name} must leave x as it was, but altered it")
-    need = protocols.reduced(energy, path[1:], betas) - protocols.reduced(energy, path[:-1], betas)
-    scale = np.abs(protocols.reduced(energy, path[1:], betas)) + 1.0
-    for given, wanted, promise in (
-        (got, need, "be the difference of its energies"),
-        (kept, fresh, "be after many updates of the cache what it is from a new one"),
-    ):
-        worst = int(np.argmax(np.abs(given - wanted) / scale))
-        if not abs(given[worst] - wanted[worst]) <= 1e-8 * scale[worst]:
+    last = protocols.reduced(energy, np.tile(path[-1], (LOCAL_MOVES, 1)), betas)
+    differences = protocols.reduced(energy, path[1:], betas) - protocols.reduced(energy, path[:-1], betas)
+    for got, need in ((during, differences), (after, protocols.reduced(energy, ends, betas) - last)):
+        worst = int(np.argmax(np.abs(got - need)))
+        if not abs(got[worst] - need[worst]) <= 1e-8 * (np.abs(last).max() + np.abs(need).max() + 1.0):
             raise ValueError(
-                f"the cached change of {name} must {promise}: for x[{sites[worst]}] -> {values[worst]} after local "
-                f"moves it gives {given[worst]:.8g}, not {wanted[worst]:.8g}"
+                f"the cached change of {name} must be the difference of its energies: for x[{sites[worst]}] -> "
+                f"{values[worst]}, after some moves, it gives {got[worst]:.8g}, the energies differ by "
+                f"{need[worst]:.8g} (times beta)"
             )

@@ -89,12 +89,12 @@ def functions(
         def reduced_gradient(x, beta, weight, p, out, work):
             gradient(x, weight * beta, p, out)
 
-    if change is None:
-        return Functions(reduced, reduced_gradient, difference(reduced), ())
+    reduced_change = difference(reduced)
+    if change is not None:
 
-    @inline
-    def reduced_change(x, site, value, beta, p):
-        return beta * change(x, site, value, p)
+        @inline
+        def reduced_change(x, site, value, beta, p):
+            return beta * change(x, site, value, p)
 
     if cached is not None:
         cached_change = cached.change

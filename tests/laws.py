@@ -50,6 +50,12 @@ def _symmetric(n: int, scale: float) -> np.ndarray:
     return upper + upper.T
 
 
+def _saturated(strength: float) -> ebm.RBMWaveFunction:
+    """One hidden unit a spin, whose field is +-strength and little more: ln psi = sum_i s_i (s w + b)_i + constant."""
+    W = strength * np.eye(4) + _WAVES.normal(0.0, 0.2, (4, 4))
+    return ebm.RBMWaveFunction(W, b=_WAVES.normal(0.0, 0.3, 4))
+
+
 _GRAPH = sparse.csr_array(_symmetric(6, 1.0) * (_symmetric(6, 1.0) > -0.4))
 
 DISCRETE: dict[str, Any] = {
@@ -72,6 +78,8 @@ DISCRETE: dict[str, Any] = {
     "rbm wavefunction": ebm.RBMWaveFunction(
         _WAVES.normal(0.0, 0.4, (5, 4)), _WAVES.normal(0.0, 0.2, 5), _WAVES.normal(0.0, 0.3, 4)
     ),
+    "rbm wavefunction, saturated": _saturated(150.0),
+    "rbm wavefunction, beyond exponentials": _saturated(400.0),
 }
 
 

@@ -19,6 +19,7 @@ _MATRIX = "tests/samplers/test_transition_matrices.py::"
 _OWN_MATRIX = _MATRIX + "test_the_matrix_is_the_samplers_own"
 _BALANCE = _MATRIX + "test_sweeps_leave_the_law_and_moves_are_in_detailed_balance"
 _UNADJUSTED = "tests/samplers/test_unadjusted.py::"
+_CACHES = "tests/samplers/test_caches.py::"
 _RANDOM = "tests/samplers/test_random.py::"
 _REPRODUCIBLE = "tests/samplers/test_reproducible.py::"
 
@@ -209,6 +210,41 @@ BUGS = (
         "        state, warmed = checkpoint.unpack(file.checkpoint)\n"
         '        state["stream"] = random.make_streams(entropy, chains)\n',
         (_REPRODUCIBLE + "test_an_extended_run_is_the_longer_run[array tier, ising metropolis]",),
+    ),
+    Bug(
+        "a flip leaves the local fields as they were",
+        "samplers/metropolis.py",
+        "            call_update_cache(tag, row, site, value, p, cache)\n            row[site] = value\n",
+        "            row[site] = value\n",
+        (_CACHES + "test_a_cache_follows_the_moves_of_its_sampler[ising on a graph-single]",),
+    ),
+    Bug(
+        "an exchange that was refused stays in the local fields",
+        "samplers/metropolis.py",
+        "            call_update_cache(tag, row, i, a, p, cache)\n",
+        "",
+        (_CACHES + "test_a_cache_follows_the_moves_of_its_sampler[ising on a graph-exchange]",),
+    ),
+    Bug(
+        "configurations moved from outside keep their old local fields",
+        "samplers/gibbs.py",
+        '        if "cache" in state:\n            fill_cache(energy, state, rows)\n',
+        "",
+        (_CACHES + "test_retemper_follows_configurations_that_were_moved[gibbs]",),
+    ),
+    Bug(
+        "the neighbours of a spin that flips see half of it",
+        "ebm/lattice.py",
+        "        fields[indices[k]] += step * weights[k]",
+        "        fields[indices[k]] += 0.5 * step * weights[k]",
+        (_ENERGIES + "test_every_energy_passes_its_check[ising on a graph]",),
+    ),
+    Bug(
+        "a wavefunction samples its amplitude and not the square",
+        "ebm/wavefunction.py",
+        "    return -2.0 * log_ratio",
+        "    return -log_ratio",
+        (_OWN_MATRIX + "[rbm wavefunction-metropolis]",),
     ),
     Bug(
         "the free energy of an RBM times beta",

@@ -127,7 +127,7 @@ def test_sweeps_leave_the_law_and_moves_are_in_detailed_balance(name: str, by: s
 
 
 @pytest.mark.parametrize("by", DISCRETE_SAMPLERS)
-@pytest.mark.parametrize("name", ["ising 2x3 in a field", "potts 3", "boltzmann machine, binary"])
+@pytest.mark.parametrize("name", ["ising 2x3 in a field", "potts 3", "boltzmann machine, binary", "rbm wavefunction"])
 def test_the_matrix_is_the_samplers_own(name: str, by: str, table: object) -> None:
     t, n = table(name), 25_000
     matrix = _product(t.factors(by))
