@@ -244,7 +244,7 @@ BUGS = (
         "ebm/wavefunction.py",
         "    return -2.0 * log_ratio",
         "    return -log_ratio",
-        (_OWN_MATRIX + "[rbm wavefunction-metropolis]",),
+        (_BALANCE + "[rbm wavefunction-metropolis]",),
     ),
     Bug(
         "the free energy of an RBM times beta",
