@@ -3,6 +3,7 @@
     wells and valleys   Gaussian, GaussianMixture, DoubleWell, MullerBrown, Rosenbrock
     magnets             Ising, Potts, XY, CurieWeiss; magnetisation, absolute_magnetisation
     networks            BoltzmannMachine, Hopfield, RBM, GaussianRBM
+    wavefunctions       RBMWaveFunction
     your own            CompiledEnergy, TorchEnergy; E1 + E2, 0.5 * E
     learning            fit, training; ContrastiveDivergence, PersistentCD, ExactLikelihood
     log Z               log_z(energy, method="exact" | "ais"), log_likelihood
@@ -31,6 +32,7 @@ _HOME = {
     "Hopfield": "mean_field",
     "RBM": "rbm",
     "GaussianRBM": "gaussian_rbm",
+    "RBMWaveFunction": "wavefunction",
     "CompiledEnergy": "own",
     "TorchEnergy": "own",
     "Energy": "energy",

@@ -6,7 +6,7 @@ import numpy as np
 
 from ebm.energy import Energy, finite_number
 from samplers import protocols
-from samplers.compiled import Functions, inline
+from samplers.compiled import Cached, Functions, caching, inline
 
 
 class Sum(Energy):
@@ -126,6 +126,9 @@ def _sum_functions(first: Functions, second: Functions) -> Functions:
     reduced1, reduced2 = first.reduced, second.reduced
     gradient1, gradient2 = first.gradient, second.gradient
     change1, change2 = first.change, second.change
+    cached = None
+    if first.cached is not None or second.cached is not None:
+        cached = _sum_cached(caching(first), caching(second))
 
     @inline
     def reduced(x, beta, p):
@@ -143,7 +146,30 @@ def _sum_functions(first: Functions, second: Functions) -> Functions:
     def change(x, site, value, beta, p):
         return change1(x, site, value, beta, p[0]) + change2(x, site, value, beta, p[1])
 
-    return Functions(reduced, gradient, change, (first.params, second.params))
+    return Functions(reduced, gradient, change, (first.params, second.params, caching(first).size), cached)
+
+
+def _sum_cached(first: Cached, second: Cached) -> Cached:
+    """One cache after the other; the third parameter says where the second begins."""
+    start1, change1, update1, size1 = first
+    start2, change2, update2, size2 = second
+
+    @inline
+    def start(x, p, cache):
+        start1(x, p[0], cache[: p[2]])
+        start2(x, p[1], cache[p[2] :])
+
+    @inline
+    def change(x, site, value, beta, p, cache):
+        of_first = change1(x, site, value, beta, p[0], cache[: p[2]])
+        return of_first + change2(x, site, value, beta, p[1], cache[p[2] :])
+
+    @inline
+    def update(x, site, value, p, cache):
+        update1(x, site, value, p[0], cache[: p[2]])
+        update2(x, site, value, p[1], cache[p[2] :])
+
+    return Cached(start, change, update, size1 + size2)
 
 
 def _scaled_functions(inner: Functions, factor: float) -> Functions:
@@ -165,7 +191,24 @@ def _scaled_functions(inner: Functions, factor: float) -> Functions:
     def change(x, site, value, beta, p):
         return beta * p[0] * change_inner(x, site, value, 1.0, p[1])
 
-    return Functions(reduced, gradient, change, (factor, inner.params))
+    cached = None
+    if inner.cached is not None:
+        start_inner, cached_change_inner, update_inner, size = inner.cached
+
+        @inline
+        def start(x, p, cache):
+            start_inner(x, p[1], cache)
+
+        @inline
+        def cached_change(x, site, value, beta, p, cache):
+            return beta * p[0] * cached_change_inner(x, site, value, 1.0, p[1], cache)
+
+        @inline
+        def update(x, site, value, p, cache):
+            update_inner(x, site, value, p[1], cache)
+
+        cached = Cached(start, cached_change, update, size)
+    return Functions(reduced, gradient, change, (factor, inner.params), cached)
 
 
 def _union(

@@ -78,6 +78,7 @@ class SitePath:
     def anneal(self, state: State, times: np.ndarray, forward: bool) -> None:
         """Reweight and sweep; the reverse of a sweep visits the sites in the reverse order."""
         settings = self.values, self.order if forward else self.order[::-1].copy()
+        self.sampler.start(self.energy, state)  # x may have been replaced
         for old, new in pairwise(times):
             state["log_weight"] += self._log_f(state["x"], new) - self._log_f(state["x"], old)
             if new > 0:
@@ -93,6 +94,7 @@ class SitePath:
     def equilibrate(self, state: State, sweeps: int) -> None:
         """Sweep at beta."""
         state["beta"][:] = self.beta
+        self.sampler.start(self.energy, state)
         self.sampler.advance(self.energy, state, (self.values, self.order), 1, sweeps)
 
 

@@ -17,7 +17,7 @@ def _classes() -> dict[str, Any]:
 
     names = (
         "Gaussian", "GaussianMixture", "DoubleWell", "MullerBrown", "Rosenbrock", "Ising", "Potts", "XY", "CurieWeiss",
-        "BoltzmannMachine", "Hopfield", "RBM", "GaussianRBM",
+        "BoltzmannMachine", "Hopfield", "RBM", "GaussianRBM", "RBMWaveFunction",
     )  # fmt: skip
     from ebm.algebra import Scaled, Sum
 

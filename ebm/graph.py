@@ -4,8 +4,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ebm.energy import finite_number
-
 
 class Graph(NamedTuple):
     """A symmetric sparse matrix of couplings J: row i has indices[indptr[i]:indptr[i + 1]] and the weights there."""
@@ -25,17 +23,7 @@ def lattice(shape: tuple[int, ...], coupling: Any) -> Graph:
         coupling: one number, or an array (d, *shape): coupling[a][s] is the bond from s forward along axis a.
     """
     d, sites = len(shape), int(np.prod(shape))
-    if np.ndim(coupling) == 0:
-        bonds = np.full((d, *shape), finite_number(coupling, "coupling"))
-    else:
-        bonds = np.asarray(coupling, np.float64)
-        if bonds.shape != (d, *shape):
-            raise ValueError(
-                f"coupling must be a number, an array per bond of shape {(d, *shape)} or a symmetric sparse matrix, "
-                f"got shape {bonds.shape}"
-            )
-        if not np.isfinite(bonds).all():
-            raise ValueError(f"coupling must be finite, got {bonds[~np.isfinite(bonds)][0]}")
+    bonds = np.broadcast_to(coupling, (d, *shape))
     site = np.arange(sites).reshape(shape)
     rows, columns, weights = [], [], []
     for axis in range(d):
@@ -49,6 +37,19 @@ def lattice(shape: tuple[int, ...], coupling: Any) -> Graph:
         empty = np.zeros(0, np.int64)
         return _csr(empty, empty, np.zeros(0), sites)
     return _csr(np.concatenate(rows), np.concatenate(columns), np.concatenate(weights), sites)
+
+
+def bond_array(shape: tuple[int, ...], coupling: Any) -> np.ndarray:
+    """Return an own copy of the couplings per bond of a lattice, (d, *shape), or raise naming the argument."""
+    bonds = np.array(coupling, np.float64)
+    if bonds.shape != (len(shape), *shape):
+        raise ValueError(
+            f"coupling must be a number, an array per bond of shape {(len(shape), *shape)} or a symmetric sparse "
+            f"matrix, got shape {bonds.shape}"
+        )
+    if not np.isfinite(bonds).all():
+        raise ValueError(f"coupling must be finite, got {bonds[~np.isfinite(bonds)][0]}")
+    return bonds
 
 
 def sparse(matrix: Any, sites: int, name: str = "coupling") -> Graph:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ebm.energy import Energy, check_shape, finite_array, finite_number
-from ebm.graph import Graph, lattice, sparse
+from ebm.graph import Graph, bond_array, lattice, sparse
+from ebm.lattice_energy import sum_of_bonds
 from samplers import protocols
-from samplers.compiled import Functions, functions, inline
+from samplers.compiled import Cached, Functions, functions, inline
 
 
 @inline
@@ -37,18 +38,60 @@ def _ising_change(x, site, value, p):
     return (x[site] - value) * _ising_field(x, site, p)
 
 
-_ISING = functions(_ising_energy, None, _ising_change)
+@inline
+def _ising_start(x, p, fields):
+    for i in range(x.shape[0]):
+        fields[i] = _ising_field(x, i, p)
 
 
-def couplings(shape: tuple[int, ...], coupling: Any) -> tuple[Any, Graph]:
-    """Return a magnet's own copy of its couplings, and their graph: a periodic lattice, or any symmetric matrix."""
-    if hasattr(coupling, "tocoo"):
-        return coupling.copy(), sparse(coupling, int(np.prod(shape)))
-    own = finite_number(coupling, "coupling") if np.ndim(coupling) == 0 else np.array(coupling, np.float64)
-    return own, lattice(shape, own)
+@inline
+def _ising_cached_change(x, site, value, p, fields):
+    return (x[site] - value) * fields[site]
 
 
-class Ising(Energy):
+@inline
+def _ising_update(x, site, value, p, fields):
+    indptr, indices, weights, _ = p
+    step = float(value) - x[site]
+    for k in range(indptr[site], indptr[site + 1]):
+        fields[indices[k]] += step * weights[k]
+
+
+_ISING = functions(_ising_energy, None, _ising_change, Cached(_ising_start, _ising_cached_change, _ising_update))
+
+
+class Magnet(Energy):
+    """Base of the magnets: their couplings, and the table of bonds, which is made when it is first asked for."""
+
+    coupling: Any
+    _bonds: Graph | None
+
+    def _set_couplings(self, shape: Any, coupling: Any) -> None:
+        """Keep an own copy of the couplings: a number, an array per bond or a symmetric matrix, once it is checked."""
+        self.shape, self._bonds = check_shape(shape), None
+        if hasattr(coupling, "tocoo"):
+            self.coupling, self._bonds = coupling.copy(), sparse(coupling, int(np.prod(self.shape)))
+        elif np.ndim(coupling) == 0:
+            self.coupling = finite_number(coupling, "coupling")
+        else:
+            self.coupling = bond_array(self.shape, coupling)
+
+    def bonds(self) -> Graph:
+        """Return all couplings as a symmetric sparse matrix: indptr, indices and weights of its rows."""
+        if self._bonds is None:
+            self._bonds = lattice(self.shape, self.coupling)
+        return self._bonds
+
+    @property
+    def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which sites share a bond: row i of a CSR matrix has indices[indptr[i]:indptr[i + 1]]."""
+        return self.bonds()[:2]
+
+    def _has_one_coupling(self) -> bool:
+        return isinstance(self.coupling, float)
+
+
+class Ising(Magnet):
     """The Ising model: E(s) = -sum_bonds J s s' - sum_i h s_i with s = -1 or +1.
 
     Args:
@@ -68,16 +111,26 @@ class Ising(Energy):
     domain = "spin"
 
     def __init__(self, shape: Any, coupling: Any = 1.0, field: Any = 0.0) -> None:
-        self.shape = check_shape(shape)
-        self.coupling, self.graph = couplings(self.shape, coupling)
-        self.neighbours = self.graph.indptr, self.graph.indices
+        self._set_couplings(shape, coupling)
         self.field = finite_number(field, "field") if np.ndim(field) == 0 else finite_array(field, "field", self.shape)
-        self._field = np.broadcast_to(np.asarray(self.field), self.shape).ravel().copy()
 
     @property
     def compiled(self) -> Functions:
         """The numba functions of this energy."""
-        return _ISING._replace(params=(*self.graph, self._field))
+        return _ISING.holding((*self.bonds(), self._fields()), size=math.prod(self.shape))
+
+    def _fields(self) -> np.ndarray:
+        return np.broadcast_to(np.asarray(self.field), self.shape).ravel()
+
+    def reduced(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
+        """Return beta E, (n,); a lattice with one coupling needs no table of its bonds."""
+        if not self._has_one_coupling():
+            return super().reduced(x, beta)
+        x = protocols.check_configurations(x, self)
+        energy = -self.coupling * sum_of_bonds(x)
+        if np.any(self.field):
+            energy -= x.reshape(len(x), -1) @ self._fields()
+        return beta * energy
 
     def parameters(self) -> dict[str, Any]:
         """Return shape, coupling and field."""
@@ -111,7 +164,7 @@ def _potts_change(x, site, value, p):
 _POTTS = functions(_potts_energy, None, _potts_change)
 
 
-class Potts(Energy):
+class Potts(Magnet):
     """The q-state Potts model: E(s) = -sum_bonds J delta(s, s') with s = 0 .. q - 1.
 
     Args:
@@ -131,14 +184,19 @@ class Potts(Energy):
         protocols.check_positive(n_states, "n_states", integer=True)
         if not 2 <= n_states <= 32767:
             raise ValueError(f"n_states must lie between 2 and 32767, got {n_states}")
-        self.shape, self.n_states = check_shape(shape), int(n_states)
-        self.coupling, self.graph = couplings(self.shape, coupling)
-        self.neighbours = self.graph.indptr, self.graph.indices
+        self.n_states = int(n_states)
+        self._set_couplings(shape, coupling)
 
     @property
     def compiled(self) -> Functions:
         """The numba functions of this energy."""
-        return _POTTS._replace(params=tuple(self.graph))
+        return _POTTS._replace(params=tuple(self.bonds()))
+
+    def reduced(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
+        """Return beta E, (n,); a lattice with one coupling needs no table of its bonds."""
+        if not self._has_one_coupling():
+            return super().reduced(x, beta)
+        return beta * (-self.coupling * sum_of_bonds(protocols.check_configurations(x, self), products=False))
 
     def parameters(self) -> dict[str, Any]:
         """Return shape, number of states and coupling."""
@@ -176,7 +234,7 @@ def _xy_change(x, site, value, p):
 _XY = functions(_xy_energy, _xy_gradient, _xy_change)
 
 
-class XY(Energy):
+class XY(Magnet):
     """The XY model of planar rotors: E(theta) = -sum_bonds J cos(theta - theta'), angles in (-pi, pi].
 
     Args:
@@ -191,14 +249,12 @@ class XY(Energy):
     domain = "angle"
 
     def __init__(self, shape: Any, coupling: Any = 1.0) -> None:
-        self.shape = check_shape(shape)
-        self.coupling, self.graph = couplings(self.shape, coupling)
-        self.neighbours = self.graph.indptr, self.graph.indices
+        self._set_couplings(shape, coupling)
 
     @property
     def compiled(self) -> Functions:
         """The numba functions of this energy."""
-        return _XY._replace(params=tuple(self.graph))
+        return _XY._replace(params=tuple(self.bonds()))
 
     def parameters(self) -> dict[str, Any]:
         """Return shape and coupling."""

@@ -9,13 +9,13 @@ from samplers.compiled import OPTIONS
 from samplers.sampler import over_chains
 
 
-def sum_of_bonds(x: np.ndarray) -> np.ndarray:
-    """Return sum over bonds s s' of spins x (n, *shape) for int8 x, sum over bonds delta(s, s') for others, (n,) int64.
+def sum_of_bonds(x: np.ndarray, products: bool = True) -> np.ndarray:
+    """Return the sum over bonds of s s', or of delta(s, s') if not of products, (n,), for sites x (n, *shape).
 
     Each site is bound to the next one along each axis, once; an axis of side 1 has no bonds.
     """
     total = np.zeros(len(x), np.int64)
-    add = _add_products if x.dtype == np.int8 else _add_equal
+    add = _add_products if products else _add_equal
     for axis in range(1, x.ndim):
         side, inner = x.shape[axis], int(np.prod(x.shape[axis + 1 :]))
         if side > 1:

@@ -15,13 +15,11 @@ A NaN activation gives a NaN unit, which the next matrix product spreads over it
 import math
 
 import numpy as np
-from numba import float32, float64, int32, int64, njit, uint64
+from numba import float32, float64, int32, njit, uint64
 
 from samplers import random
-from samplers.compiled import FLOATING_POINT, OPTIONS, inline
-
-# Only the operation that accumulates may be reordered: elsewhere this would undo the two-part logarithms of 2.
-_REORDERED = {**OPTIONS, "fastmath": FLOATING_POINT | {"reassoc"}}
+from samplers.compiled import OPTIONS, inline
+from samplers.elementary import BLOCK, exp_minus64, plus, times
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -47,46 +45,28 @@ def exp_minus32(x):
 
 
 @inline
-def exp_minus64(x):
-    """Return exp(-x) in double precision for x >= 0 (zero beyond 708), to a relative error below 1e-14."""
-    x = min(x, 708.0)
-    n = np.floor(x * 1.4426950408889634 + 0.5)
-    r = n * 6.93145751953125e-1 - x
-    r = r + n * 1.42860682030941723212e-6
-    p = 2.505210838544172e-8
-    p = p * r + 2.755731922398589e-7
-    p = p * r + 2.755731922398589e-6
-    p = p * r + 2.48015873015873e-5
-    p = p * r + 1.984126984126984e-4
-    p = p * r + 1.388888888888889e-3
-    p = p * r + 8.333333333333333e-3
-    p = p * r + 4.1666666666666664e-2
-    p = p * r + 1.6666666666666666e-1
-    p = p * r * r * r + 0.5 * r * r + r + 1.0
-    return p * np.int64((int64(1023) - int64(n)) << int64(52)).view(np.float64)
-
-
-@njit(forceinline=True, **_REORDERED)
-def plus(a, b):
-    """Return a + b; a sum made of these may be taken in any order, hence in vector registers."""
-    return a + b
-
-
-@njit(forceinline=True, **_REORDERED)
-def times(a, b):
-    """Return a * b; a product made of these may be taken in any order."""
-    return a * b
+def sum_softplus(theta, scale):
+    """Return sum_j ln(1 + exp(scale * theta_j)) in double precision, with one logarithm for 512 terms."""
+    total, n = 0.0, uint64(theta.shape[0])
+    for start in range(uint64(0), n, BLOCK):
+        product = 1.0  # of factors between 1 and 2: no overflow
+        for j in range(start, min(start + BLOCK, n)):
+            a = scale * theta[j]
+            total = plus(total, 0.5 * (a + abs(a)))  # max(a, 0), but NaN stays NaN
+            product = times(product, 1.0 + exp_minus64(abs(a)))
+        total += math.log(product)
+    return total
 
 
 @inline
-def sum_softplus(theta, scale):
-    """Return sum_j ln(1 + exp(scale * theta_j)) in double precision, with one logarithm for 512 terms."""
-    total = 0.0
-    for start in range(0, theta.shape[0], 512):
-        product = 1.0  # of 512 factors between 1 and 2: no overflow
-        for j in range(start, min(start + 512, theta.shape[0])):
-            a = scale * theta[j]
-            total = plus(total, 0.5 * (a + abs(a)))  # max(a, 0), but NaN stays NaN
+def sum_softplus_moved(theta, step, row, scale):
+    """Return sum_j ln(1 + exp(scale * (theta_j + step * row_j))), as `sum_softplus` does."""
+    total, n = 0.0, uint64(theta.shape[0])
+    for start in range(uint64(0), n, BLOCK):
+        product = 1.0
+        for j in range(start, min(start + BLOCK, n)):
+            a = scale * (theta[j] + step * row[j])
+            total = plus(total, 0.5 * (a + abs(a)))
             product = times(product, 1.0 + exp_minus64(abs(a)))
         total += math.log(product)
     return total

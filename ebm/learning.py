@@ -17,12 +17,12 @@ from numba import njit
 
 from ebm.centring import Centre
 from ebm.history import History, Record, measure
-from ebm.layers import plus
 from ebm.objectives import Centrable, Learnable, Objective
 from ebm.products import one_blas_thread
 from ebm.training_state import TrainingState, fingerprint
 from samplers import protocols, random
 from samplers.compiled import OPTIONS
+from samplers.elementary import plus
 from samplers.interrupt import InterruptFlag
 from samplers.progress import progress_bar
 from samplers.store import StoreError

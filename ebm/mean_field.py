@@ -6,27 +6,52 @@ import numpy as np
 
 from ebm.energy import Energy, finite_array, finite_number
 from samplers import protocols
-from samplers.compiled import Functions, functions, inline
+from samplers.compiled import Cached, Functions, functions, inline
+from samplers.elementary import plus
+
+
+@inline
+def _total(x):
+    m = 0.0
+    for i in range(x.shape[0]):
+        m += x[i]
+    return m
+
+
+@inline
+def _curie_weiss_start(x, p, total):
+    total[0] = _total(x)
+
+
+@inline
+def _curie_weiss_cached_change(x, site, value, p, total):
+    step = float(value) - x[site]
+    return -step * ((2.0 * total[0] + step) / (2.0 * x.shape[0]) + p[0])
+
+
+@inline
+def _curie_weiss_update(x, site, value, p, total):
+    total[0] += float(value) - x[site]
 
 
 @inline
 def _curie_weiss_energy(x, p):
-    m = 0.0
-    for i in range(x.shape[0]):
-        m += x[i]
+    m = _total(x)
     return -m * m / (2.0 * x.shape[0]) - p[0] * m
 
 
 @inline
 def _curie_weiss_change(x, site, value, p):
-    m = 0.0
-    for i in range(x.shape[0]):
-        m += x[i]
     step = float(value) - x[site]
-    return -step * ((2.0 * m + step) / (2.0 * x.shape[0]) + p[0])
+    return -step * ((2.0 * _total(x) + step) / (2.0 * x.shape[0]) + p[0])
 
 
-_CURIE_WEISS = functions(_curie_weiss_energy, None, _curie_weiss_change)
+_CURIE_WEISS = functions(
+    _curie_weiss_energy,
+    None,
+    _curie_weiss_change,
+    Cached(_curie_weiss_start, _curie_weiss_cached_change, _curie_weiss_update),
+)
 
 
 class CurieWeiss(Energy):
@@ -50,7 +75,7 @@ class CurieWeiss(Energy):
     @property
     def compiled(self) -> Functions:
         """The numba functions of this energy."""
-        return _CURIE_WEISS._replace(params=(self.field,))
+        return _CURIE_WEISS.holding((self.field,), size=1)
 
     def parameters(self) -> dict[str, Any]:
         """Return the number of spins and the field."""
@@ -58,27 +83,48 @@ class CurieWeiss(Energy):
 
 
 @inline
-def _pair_energy(x, p):
+def _pair_field(x, site, p):
+    """Local field sum_j W_ij x_j + b_i."""
     couplings, bias = p
+    row = 0.0
+    for j in range(x.shape[0]):
+        row = plus(row, couplings[site, j] * x[j])
+    return row + bias[site]
+
+
+@inline
+def _pair_energy(x, p):
     energy = 0.0
     for i in range(x.shape[0]):
-        row = 0.0
-        for j in range(x.shape[0]):
-            row += couplings[i, j] * x[j]
-        energy -= x[i] * (0.5 * row + bias[i])
+        energy -= 0.5 * x[i] * (_pair_field(x, i, p) + p[1][i])
     return energy
 
 
 @inline
 def _pair_change(x, site, value, p):
-    couplings, bias = p
-    row = 0.0
-    for j in range(x.shape[0]):
-        row += couplings[site, j] * x[j]
-    return (float(x[site]) - value) * (row + bias[site])
+    return (float(x[site]) - value) * _pair_field(x, site, p)
 
 
-_PAIR = functions(_pair_energy, None, _pair_change)
+@inline
+def _pair_start(x, p, fields):
+    for i in range(x.shape[0]):
+        fields[i] = _pair_field(x, i, p)
+
+
+@inline
+def _pair_cached_change(x, site, value, p, fields):
+    return (float(x[site]) - value) * fields[site]
+
+
+@inline
+def _pair_update(x, site, value, p, fields):
+    step = float(value) - x[site]
+    if step != 0.0:
+        for j in range(x.shape[0]):
+            fields[j] += step * p[0][site, j]
+
+
+_PAIR = functions(_pair_energy, None, _pair_change, Cached(_pair_start, _pair_cached_change, _pair_update))
 
 
 class BoltzmannMachine(Energy):
@@ -110,7 +156,7 @@ class BoltzmannMachine(Energy):
     @property
     def compiled(self) -> Functions:
         """The numba functions of this energy."""
-        return _PAIR._replace(params=(self.W, self.b))
+        return _PAIR.holding((self.W, self.b), size=len(self.b))
 
     def parameters(self) -> dict[str, Any]:
         """Return couplings, biases and domain."""
@@ -165,7 +211,7 @@ class Hopfield(Energy):
     @property
     def compiled(self) -> Functions:
         """The numba functions of this energy."""
-        return _PAIR._replace(params=(self.W, self._b))
+        return _PAIR.holding((self.W, self._b), size=len(self._b))
 
     def parameters(self) -> dict[str, Any]:
         """Return the patterns."""

@@ -94,7 +94,8 @@ def gradient_of(energy: Any, x: np.ndarray, weights: np.ndarray, centre: Centre 
 
 
 def _gibbs(energy: Any, state: State, sweeps: int) -> None:
-    sampler = Gibbs()
+    sampler, state = Gibbs(), dict(state)
+    sampler.start(energy, state)  # the parameters have changed since: what is kept of chains, but x, is made anew
     sampler.advance(energy, state, sampler.settings(energy, 0), 1, sweeps)
 
 

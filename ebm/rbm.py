@@ -17,25 +17,30 @@ from scipy.special import expit
 
 from ebm.centring import Centre
 from ebm.energy import Energy
-from ebm.layers import draw_units, softplus_rows, store_units, sum_softplus
+from ebm.layers import draw_units, softplus_rows, store_units, sum_softplus, sum_softplus_moved
 from ebm.parameter import Parameter
 from ebm.products import over_rows
 from ebm.two_layers import centred, check_layer, check_units, create_layers, layer_gradient, persistent_gradient
 from samplers import protocols
-from samplers.compiled import Functions, inline
+from samplers.compiled import Cached, Functions, inline
 
 
 @inline
-def _hidden_fields(x, p):
-    """Return theta_j = c_j + sum_i x_i W_ij in double precision, skipping the units that are off."""
+def _fill_fields(x, p, theta):
+    """Set theta_j = c_j + sum_i x_i W_ij in double precision, skipping the units that are off."""
     weights, _, c = p
-    theta = np.empty(c.shape[0])
     for j in range(c.shape[0]):
         theta[j] = c[j]
     for i in range(x.shape[0]):
         if x[i] != 0:
             for j in range(c.shape[0]):
                 theta[j] += weights[i, j]
+
+
+@inline
+def _hidden_fields(x, p):
+    theta = np.empty(p[2].shape[0])
+    _fill_fields(x, p, theta)
     return theta
 
 
@@ -52,12 +57,37 @@ def _change(x, site, value, beta, p):
     step = float(value) - x[site]
     theta = _hidden_fields(x, p)
     u = sum_softplus(theta, beta)
-    for j in range(theta.shape[0]):
-        theta[j] += step * p[0][site, j]
-    return u - sum_softplus(theta, beta) - beta * step * p[1][site]
+    return u - sum_softplus_moved(theta, step, p[0][site], beta) - beta * step * p[1][site]
 
 
-_FUNCTIONS = Functions(_reduced, None, _change, ())
+# The cache: theta, then the inverse temperature at which the sum over its softplus was last taken, and that sum.
+
+
+@inline
+def _start_cache(x, p, cache):
+    m = p[2].shape[0]
+    _fill_fields(x, p, cache[:m])
+    cache[m], cache[m + 1] = np.nan, 0.0  # no sum yet
+
+
+@inline
+def _cached_change(x, site, value, beta, p, cache):
+    m = p[2].shape[0]
+    theta, step = cache[:m], float(value) - x[site]
+    if cache[m] != beta:
+        cache[m], cache[m + 1] = beta, sum_softplus(theta, beta)
+    return cache[m + 1] - sum_softplus_moved(theta, step, p[0][site], beta) - beta * step * p[1][site]
+
+
+@inline
+def _update_cache(x, site, value, p, cache):
+    m, row, step = p[2].shape[0], p[0][site], float(value) - x[site]
+    for j in range(m):
+        cache[j] += step * row[j]
+    cache[m], cache[m + 1] = np.nan, 0.0
+
+
+_FUNCTIONS = Functions(_reduced, None, _change, (), Cached(_start_cache, _cached_change, _update_cache))
 
 
 class RBM(Energy):
@@ -102,7 +132,7 @@ class RBM(Energy):
     @property
     def compiled(self) -> Functions:
         """The numba functions of this energy."""
-        return _FUNCTIONS._replace(params=(self.W, self.b, self.c))
+        return _FUNCTIONS.holding((self.W, self.b, self.c), size=self.n_hidden + 2)
 
     def parameters(self) -> dict[str, Any]:
         """Return sizes, weights, biases and dtype."""

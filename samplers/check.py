@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from samplers import protocols
-from samplers.compiled import Driver, call_change, tag
+from samplers.compiled import Driver, call_cached_change, call_change, call_start_cache, call_update_cache, tag
 from samplers.initial import initial
 
 # Steps of the finite differences and their tolerance, relative to the gradient: for float64, and for float32.
@@ -18,7 +18,8 @@ def check(energy: Any, x: np.ndarray | None = None, beta: float = 0.7) -> None:
 
     Tests its shape and domain, that energies are finite and one a configuration, that a batch gives what single
     configurations give, that the gradient is the derivative of the energy, that the compiled tier agrees with the
-    array tier, and that the change on a local move is the difference of energies.
+    array tier, that the change on a local move is the difference of energies, and that so it is from a cache, if there
+    is one, after any number of moves.
 
     Args:
         energy: anything to be sampled.
@@ -42,6 +43,8 @@ def check(energy: Any, x: np.ndarray | None = None, beta: float = 0.7) -> None:
         _check_gradient(energy, flat, betas, name)
     if protocols.is_compiled(energy):
         _check_change(energy, flat, betas, name)
+        if energy.compiled.cached is not None:
+            _check_cache(energy, flat[0], beta, name)
 
 
 def _check_values(energy: Any, flat: np.ndarray, betas: np.ndarray, name: str) -> None:
@@ -124,3 +127,44 @@ def _check_change(energy: Any, flat: np.ndarray, betas: np.ndarray, name: str) -
             f"the change (delta) of {name} must be the difference of its energies: for x[{sites[worst]}] -> "
             f"{values[worst]} it gives {got[worst]:.8g}, the energies differ by {need[worst]:.8g} (times beta)"
         )
+
+
+@Driver
+def _walk(tag, p, path, betas, sites, values, cache, during, after):
+    """Make the moves of a path, each after another one was refused; then ask what each would do at the end of it."""
+    moves = sites.shape[0]
+    call_start_cache(tag, path[0], p, cache)
+    for t in range(moves):
+        refused = moves - 1 - t
+        call_cached_change(tag, path[t], sites[refused], values[refused], betas[t], p, cache)
+        during[t] = call_cached_change(tag, path[t], sites[t], values[t], betas[t], p, cache)
+        call_update_cache(tag, path[t], sites[t], values[t], p, cache)
+    for t in range(moves):
+        after[t] = call_cached_change(tag, path[moves], sites[t], values[t], betas[t], p, cache)
+
+
+def _check_cache(energy: Any, x: np.ndarray, beta: float, name: str) -> None:
+    functions, rng, moves = energy.compiled, np.random.default_rng(3), np.arange(LOCAL_MOVES)
+    sites = rng.integers(0, len(x), LOCAL_MOVES)
+    betas = beta * rng.permutation(np.resize([0.5, 1.0, 2.0], LOCAL_MOVES))  # a cache must not depend on beta
+    path, values = np.tile(x, (LOCAL_MOVES + 1, 1)), np.empty(LOCAL_MOVES, x.dtype)
+    for t, site in enumerate(sites):
+        values[t] = _other_values(energy, path[t, site : site + 1])[0]
+        path[t + 1 :, site] = values[t]
+    ends = np.tile(path[-1], (LOCAL_MOVES, 1))
+    ends[moves, sites] = values
+    before, during, after = path.copy(), np.empty(LOCAL_MOVES), np.empty(LOCAL_MOVES)
+    cache = np.empty(functions.cached.size)
+    _walk(tag(functions), functions.params, path, betas, sites, values, cache, during, after)
+    if not np.array_equal(before, path):
+        raise ValueError(f"the cached change of {name} must leave x as it was, but altered it")
+    last = protocols.reduced(energy, np.tile(path[-1], (LOCAL_MOVES, 1)), betas)
+    differences = protocols.reduced(energy, path[1:], betas) - protocols.reduced(energy, path[:-1], betas)
+    for got, need in ((during, differences), (after, protocols.reduced(energy, ends, betas) - last)):
+        worst = int(np.argmax(np.abs(got - need)))
+        if not abs(got[worst] - need[worst]) <= 1e-8 * (np.abs(last).max() + np.abs(need).max() + 1.0):
+            raise ValueError(
+                f"the cached change of {name} must be the difference of its energies: for x[{sites[worst]}] -> "
+                f"{values[worst]}, after some moves, it gives {got[worst]:.8g}, the energies differ by "
+                f"{need[worst]:.8g} (times beta)"
+            )

@@ -50,7 +50,7 @@ def check_magnet(energy: Any, name: str) -> None:
         raise TypeError(need)
     if np.any(energy.field):
         raise TypeError(f"{need} with a field")
-    weights = energy.graph[2]
+    weights = np.atleast_1d(energy.coupling) if uniform_lattice(energy) else energy.bonds()[2]
     if energy.domain == "states" and (weights < 0.0).any():
         raise TypeError(f"{name} needs Potts couplings that are not negative, got {weights.min():g}")
 

@@ -11,19 +11,26 @@ energy's parameters `p`, a tuple of arrays and numbers:
     reduced(x, beta, p) -> u                       the reduced energy, p(x) = exp(-u) / Z
     gradient(x, beta, weight, p, out, work)        out += weight * du/dx; `work` is scratch of the size of x
     change(x, site, value, beta, p) -> du          the change of u when x[site] becomes `value`; x is left as it was
+
+An energy may keep for each chain what its local moves need, such as the local fields of all spins: a row `cache` of
+float64, which a sampler of local moves holds beside x. It must not depend on beta, which tempering changes.
+
+    start(x, p, cache)                             fills the cache from x
+    change(x, site, value, beta, p, cache) -> du   as above, from the cache; it may keep notes there
+    update(x, site, value, p, cache)               brings it in line with a move, BEFORE x[site] becomes `value`
 """
 
 import hashlib
-import types as python_types
 import uuid
 from collections.abc import Callable
-from pathlib import Path
+from functools import cache as remember
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import njit, types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import NativeValue, models, overload, register_model, typeof_impl, unbox
+
+from samplers.fingerprint import engine_fingerprint, fingerprint
 
 # "reassoc" would break the rounding tricks of polynomials and "nnan" would hide a NaN, so neither is on.
 FLOATING_POINT = {"contract", "arcp", "nsz"}
@@ -35,6 +42,15 @@ def inline(function: Callable) -> Dispatcher:
     return njit(forceinline=True, **OPTIONS)(function)
 
 
+class Cached(NamedTuple):
+    """The functions of an energy's cache, in the conventions of this module, and its size in numbers a chain."""
+
+    start: Dispatcher
+    change: Dispatcher
+    update: Dispatcher
+    size: int = 0
+
+
 class Functions(NamedTuple):
     """An energy's compiled functions and parameters, in the conventions of this module; what is absent is None."""
 
@@ -42,13 +58,24 @@ class Functions(NamedTuple):
     gradient: Dispatcher | None
     change: Dispatcher
     params: tuple
+    cached: Cached | None = None
+
+    def holding(self, params: tuple, size: int = 0) -> "Functions":
+        """Return the functions with their parameters and the size of their cache."""
+        return self._replace(params=params, cached=self.cached and self.cached._replace(size=size))
 
 
-def functions(energy: Dispatcher, gradient: Dispatcher | None = None, change: Dispatcher | None = None) -> Functions:
+def functions(
+    energy: Dispatcher,
+    gradient: Dispatcher | None = None,
+    change: Dispatcher | None = None,
+    cached: Cached | None = None,
+) -> Functions:
     """Make `Functions` of an energy without hidden variables, u = beta E, from E and what it knows of its derivatives.
 
-    `energy(x, p) -> E`; `gradient(x, weight, p, out)` adds weight * dE/dx to out; `change(x, site, value, p) -> dE`.
-    The parameters are left empty: an energy fills them in with `_replace(params=...)`.
+    `energy(x, p) -> E`; `gradient(x, weight, p, out)` adds weight * dE/dx to out; `change(x, site, value, p) -> dE` and
+    the same from a cache, `cached.change(x, site, value, p, cache) -> dE`.
+    The parameters are left empty: an energy fills them in with `holding`.
     """
 
     @inline
@@ -62,14 +89,22 @@ def functions(energy: Dispatcher, gradient: Dispatcher | None = None, change: Di
         def reduced_gradient(x, beta, weight, p, out, work):
             gradient(x, weight * beta, p, out)
 
-    if change is None:
-        return Functions(reduced, reduced_gradient, difference(reduced), ())
+    reduced_change = difference(reduced)
+    if change is not None:
 
-    @inline
-    def reduced_change(x, site, value, beta, p):
-        return beta * change(x, site, value, p)
+        @inline
+        def reduced_change(x, site, value, beta, p):
+            return beta * change(x, site, value, p)
 
-    return Functions(reduced, reduced_gradient, reduced_change, ())
+    if cached is not None:
+        cached_change = cached.change
+
+        @inline
+        def reduced_cached_change(x, site, value, beta, p, cache):
+            return beta * cached_change(x, site, value, p, cache)
+
+        cached = cached._replace(change=reduced_cached_change)
+    return Functions(reduced, reduced_gradient, reduced_change, (), cached)
 
 
 def difference(reduced: Dispatcher) -> Dispatcher:
@@ -87,81 +122,29 @@ def difference(reduced: Dispatcher) -> Dispatcher:
     return change
 
 
-# --- fingerprints -----------------------------------------------------------------------------------------------------
-
-_TRUSTED = ("numpy", "math", "numba", "builtins")  # named, not followed: their code changes only with their version
-
-
-def fingerprint(value: Any) -> str | None:
-    """Hash a function's bytecode with every constant, global and captured value it reaches; None if one is opaque."""
-    digest = hashlib.sha256()
-    return digest.hexdigest() if _hash(value, digest, set()) else None
+def caching(energy: Functions) -> Cached:
+    """Return the functions of an energy's cache, or for one that keeps none those of a cache of size 0."""
+    return energy.cached or _without_cache(energy.change)
 
 
-def _hash(value: Any, digest: Any, seen: set[int]) -> bool:
-    if isinstance(value, Dispatcher):
-        options = {k: sorted(v) if isinstance(v, set) else v for k, v in value.targetoptions.items()}
-        digest.update(repr(sorted(options.items(), key=str)).encode())
-        value = value.py_func
-    if isinstance(value, python_types.FunctionType):
-        return _hash_function(value, digest, seen)
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | np.generic):
-        digest.update(f"{type(value).__name__}:{value!r}".encode())
-        return True
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        digest.update(f"{value.dtype.str}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
-        return True
-    if isinstance(value, tuple | list):
-        digest.update(f"({len(value)}".encode())
-        return all(_hash(item, digest, seen) for item in value)
-    if isinstance(value, python_types.ModuleType) and value.__name__.split(".")[0] not in _TRUSTED:
-        source = getattr(value, "__file__", None)  # which of its functions is called is not known here: all its source
-        digest.update(Path(source).read_bytes() if source else b"")
-        return source is not None
-    name = getattr(value, "__module__", None) or getattr(value, "__name__", None) or type(value).__module__
-    if str(name).split(".")[0] in _TRUSTED:
-        digest.update(f"{name}.{getattr(value, '__name__', value)}".encode())
-        return True
-    return False
+@remember
+def _without_cache(plain_change: Dispatcher) -> Cached:
+    @inline
+    def start(x, p, cache):
+        pass
+
+    @inline
+    def change(x, site, value, beta, p, cache):
+        return plain_change(x, site, value, beta, p)
+
+    @inline
+    def update(x, site, value, p, cache):
+        pass
+
+    return Cached(start, change, update)
 
 
-def _hash_function(function: python_types.FunctionType, digest: Any, seen: set[int]) -> bool:
-    if (function.__module__ or "").split(".")[0] in _TRUSTED:
-        digest.update(function.__qualname__.encode())
-        return True
-    if id(function) in seen:  # recursion: this function's code is already in the digest
-        return True
-    seen.add(id(function))
-    digest.update(f"{function.__module__}.".encode())  # cached code names its module, which must exist to load it
-    captured = tuple(cell.cell_contents for cell in function.__closure__ or ())
-    return (
-        _hash_code(function.__code__, function.__globals__, digest, seen)
-        and all(_hash(item, digest, seen) for item in captured)
-        and _hash(function.__defaults__, digest, seen)
-    )
-
-
-def _hash_code(code: python_types.CodeType, scope: dict, digest: Any, seen: set[int]) -> bool:
-    digest.update(code.co_code + repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
-    for constant in code.co_consts:
-        if isinstance(constant, python_types.CodeType):
-            if not _hash_code(constant, scope, digest, seen):
-                return False
-        elif not _hash(constant, digest, seen):
-            return False
-    return all(_hash(scope[name], digest, seen) for name in code.co_names if name in scope)
-
-
-def _engine_fingerprint() -> str:
-    """Hash the sources of this package: an edit of a sampler or of the random streams must reach every cached loop."""
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
-
-
-_ENGINE = _engine_fingerprint()
-
+_ENGINE = engine_fingerprint()
 
 # --- tags and drivers -------------------------------------------------------------------------------------------------
 
@@ -200,20 +183,22 @@ def _unbox_tag(numba_type, value, context):
     return NativeValue(context.context.get_dummy_value())
 
 
-_FUNCTIONS: dict[str, tuple] = {}  # tag key -> (reduced, gradient, change, sweep)
+_FUNCTIONS: dict[str, dict[str, Any]] = {}  # the members of a tag, by its key
+_MEMBERS = ("reduced", "gradient", "change", "start_cache", "cached_change", "update_cache", "sweep")
 _TAGS: dict[tuple, Tag] = {}
 
 
 def tag(energy: Functions, sweep: Dispatcher | None = None) -> Tag:
     """Return the tag of an energy's functions together with a sampler's `sweep`."""
-    members = (energy.reduced, energy.gradient, energy.change, sweep)
+    cached = caching(energy)
+    members = (energy.reduced, energy.gradient, energy.change, cached.start, cached.change, cached.update, sweep)
     plain = _is_plain(energy.params)
     if (members, plain) not in _TAGS:
         prints = [fingerprint(member) for member in members]
         cacheable = plain and None not in prints
         code = "".join(str(p) for p in prints) + _ENGINE if cacheable else uuid.uuid4().hex
         key = hashlib.sha256(code.encode()).hexdigest()[:24]
-        _FUNCTIONS[key] = members
+        _FUNCTIONS[key] = dict(zip(_MEMBERS, members, strict=True))
         _TAGS[members, plain] = Tag(TagType(key), cacheable)
     return _TAGS[members, plain]
 
@@ -242,6 +227,21 @@ def call_change(tag, x, site, value, beta, p):
     raise NotImplementedError("call_change exists only inside compiled code")
 
 
+def call_start_cache(tag, x, p, cache):
+    """Inside compiled code: fill the cache of the tagged energy from x."""
+    raise NotImplementedError("call_start_cache exists only inside compiled code")
+
+
+def call_cached_change(tag, x, site, value, beta, p, cache):
+    """Inside compiled code: the change of the tagged energy's u when x[site] becomes `value`, by its cache."""
+    raise NotImplementedError("call_cached_change exists only inside compiled code")
+
+
+def call_update_cache(tag, x, site, value, p, cache):
+    """Inside compiled code: bring the cache in line with a move, before x[site] becomes `value`."""
+    raise NotImplementedError("call_update_cache exists only inside compiled code")
+
+
 def call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     """Inside compiled code: one sweep of the tagged sampler."""
     raise NotImplementedError("call_sweep exists only inside compiled code")
@@ -249,25 +249,43 @@ def call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
 
 @overload(call_reduced, jit_options={"forceinline": True})
 def _call_reduced(tag, x, beta, p):
-    function = _FUNCTIONS[tag.tag][0]
+    function = _FUNCTIONS[tag.tag]["reduced"]
     return lambda tag, x, beta, p: function(x, beta, p)
 
 
 @overload(call_gradient, jit_options={"forceinline": True})
 def _call_gradient(tag, x, beta, weight, p, out, work):
-    function = _FUNCTIONS[tag.tag][1]
+    function = _FUNCTIONS[tag.tag]["gradient"]
     return lambda tag, x, beta, weight, p, out, work: function(x, beta, weight, p, out, work)
 
 
 @overload(call_change, jit_options={"forceinline": True})
 def _call_change(tag, x, site, value, beta, p):
-    function = _FUNCTIONS[tag.tag][2]
+    function = _FUNCTIONS[tag.tag]["change"]
     return lambda tag, x, site, value, beta, p: function(x, site, value, beta, p)
+
+
+@overload(call_start_cache, jit_options={"forceinline": True})
+def _call_start_cache(tag, x, p, cache):
+    function = _FUNCTIONS[tag.tag]["start_cache"]
+    return lambda tag, x, p, cache: function(x, p, cache)
+
+
+@overload(call_cached_change, jit_options={"forceinline": True})
+def _call_cached_change(tag, x, site, value, beta, p, cache):
+    function = _FUNCTIONS[tag.tag]["cached_change"]
+    return lambda tag, x, site, value, beta, p, cache: function(x, site, value, beta, p, cache)
+
+
+@overload(call_update_cache, jit_options={"forceinline": True})
+def _call_update_cache(tag, x, site, value, p, cache):
+    function = _FUNCTIONS[tag.tag]["update_cache"]
+    return lambda tag, x, site, value, p, cache: function(x, site, value, p, cache)
 
 
 @overload(call_sweep, jit_options={"forceinline": True})
 def _call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    function = _FUNCTIONS[tag.tag][3]
+    function = _FUNCTIONS[tag.tag]["sweep"]
     return lambda tag, p, state, settings, scratch, chain, adapting, stream: function(
         tag, p, state, settings, scratch, chain, adapting, stream
     )

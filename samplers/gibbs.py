@@ -8,8 +8,9 @@ import numpy as np
 from numba import njit
 
 from samplers import fast_lattice, protocols, random
+from samplers.caches import fill_cache, refresh, start_cache
 from samplers.colouring import scan_order
-from samplers.compiled import OPTIONS, call_change, inline
+from samplers.compiled import OPTIONS, call_cached_change, call_update_cache, inline
 from samplers.metropolis import in_dtype
 from samplers.sampler import Kernel, Sampler, State
 
@@ -36,9 +37,10 @@ def _choose(changes, r):
 
 @inline
 def _gibbs_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    x, beta = state
+    x, beta, caches, age = state
     values, order = settings
-    row, b = x[chain], beta[chain]
+    row, b, cache = x[chain], beta[chain], caches[chain]
+    refresh(tag, row, p, cache, age, chain)
     q = values.shape[0]
     changes = np.empty(q)
     for k in range(order.shape[0]):
@@ -46,17 +48,22 @@ def _gibbs_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
         r, stream = random.uniform(stream)
         if q == 2:
             other = in_dtype(row, site, values[0] + values[1] - row[site])
-            probability = 1.0 / (1.0 + math.exp(call_change(tag, row, site, other, b, p)))
+            probability = 1.0 / (1.0 + math.exp(call_cached_change(tag, row, site, other, b, p, cache)))
             if r < probability:
+                call_update_cache(tag, row, site, other, p, cache)
                 row[site] = other
             elif not probability == probability:
                 return np.nan, stream
         else:
             for v in range(q):
-                changes[v] = 0.0 if values[v] == row[site] else call_change(tag, row, site, values[v], b, p)
+                if values[v] == row[site]:
+                    changes[v] = 0.0
+                else:
+                    changes[v] = call_cached_change(tag, row, site, values[v], b, p, cache)
             chosen = _choose(changes, r)
             if chosen < 0:
                 return np.nan, stream
+            call_update_cache(tag, row, site, values[chosen], p, cache)
             row[site] = values[chosen]
     return 1.0, stream
 
@@ -96,7 +103,7 @@ class Gibbs(Sampler):
         dtype('uint8')
     """
 
-    kernel = Kernel(_gibbs_sweep, ("x", "beta"))
+    kernel = Kernel(_gibbs_sweep, ("x", "beta", "cache", "age"))
 
     def check(self, energy: Any) -> None:
         """Raise unless the energy is discrete or layered."""
@@ -105,6 +112,19 @@ class Gibbs(Sampler):
                 f"Gibbs needs a discrete energy (spin, binary or states) or one with layers (`block_gibbs`), "
                 f"got {protocols.name_of(energy)} (domain {energy.domain!r})"
             )
+
+    def start(self, energy: Any, state: State) -> None:
+        """Keep the energy's cache of each chain where single sites are drawn, or the generators of a lattice."""
+        if self.compiled_kernel(energy) is not None:
+            start_cache(energy, state)
+        elif fast_lattice.fits(energy):
+            fast_lattice.prepare(energy, heat_bath=True).start(state)
+
+    def retemper(self, energy: Any, state: State, rows: np.ndarray) -> None:
+        """Bring the caches of these chains in line with their x."""
+        super().retemper(energy, state, rows)
+        if "cache" in state:
+            fill_cache(energy, state, rows)
 
     def settings(self, energy: Any, warmup: int) -> tuple:
         """Return the values a site can take and the order of the sites; nothing for layers."""
@@ -118,11 +138,6 @@ class Gibbs(Sampler):
         """Return the compiled sweep of single sites; None for layers and for lattices swept many sites at once."""
         other = isinstance(energy, protocols.Layered) or fast_lattice.fits(energy)
         return None if other else super().compiled_kernel(energy)
-
-    def start(self, energy: Any, state: State) -> None:
-        """Keep the generators of the words of a lattice."""
-        if fast_lattice.fits(energy):
-            fast_lattice.prepare(energy, heat_bath=True).start(state)
 
     def advance(
         self,

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from samplers import adaptation, fast_lattice, protocols, random
+from samplers import fast_lattice, protocols, random, random_walk
+from samplers.caches import fill_cache, refresh, start_cache
 from samplers.colouring import scan_order
-from samplers.compiled import OPTIONS, call_change, call_reduced, inline
+from samplers.compiled import OPTIONS, call_cached_change, call_update_cache, inline
 from samplers.langevin import wrap_angle
 from samplers.mala import accept_probability, check_adaptive, start_adaptive
+from samplers.random_walk import adapt, adapt_chains
 from samplers.sampler import Kernel, Sampler, State
 
 MOVES = ("single", "exchange", "gaussian")
@@ -50,40 +52,34 @@ def in_dtype(x, site, value):
 
 
 @inline
-def _adapt(step_size, averaging, chain, acceptance, target, warmup, adapting, wrap):
-    """Let the step of a chain follow its acceptance during warm-up."""
-    if adapting >= 0 and target > 0.0 and acceptance == acceptance:
-        adaptation.dual_average(step_size, averaging, chain, acceptance, target, wrap)
-        if adapting == warmup - 1:
-            adaptation.finish_dual_averaging(step_size, averaging, chain)
-
-
-@inline
 def _single_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    x, beta, step_size, averaging = state
+    x, beta, step_size, averaging, caches, age = state
     kind, q, order, target, warmup = settings
-    row, b = x[chain], beta[chain]
+    row, b, cache = x[chain], beta[chain], caches[chain]
+    refresh(tag, row, p, cache, age, chain)
     accepted = 0.0
     for k in range(order.shape[0]):
         site = order[k]
         new, stream = _single_proposal(row[site], kind, q, step_size[chain], stream)
         value = in_dtype(row, site, new)
-        probability = accept_probability(-call_change(tag, row, site, value, b, p))
+        probability = accept_probability(-call_cached_change(tag, row, site, value, b, p, cache))
         r, stream = random.uniform(stream)
         if r < probability:
+            call_update_cache(tag, row, site, value, p, cache)
             row[site] = value
             accepted += 1.0
         elif not probability == probability:
             accepted = np.nan
     accepted /= order.shape[0]
-    _adapt(step_size, averaging, chain, accepted, target, warmup, adapting, kind == ANGLE)
+    adapt(step_size, averaging, chain, accepted, target, warmup, adapting, kind == ANGLE)
     return accepted, stream
 
 
 @inline
 def _exchange_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    x, beta = state
-    row, b = x[chain], beta[chain]
+    x, beta, caches, age = state
+    row, b, cache = x[chain], beta[chain], caches[chain]
+    refresh(tag, row, p, cache, age, chain)
     sites = row.shape[0]
     accepted = 0.0
     for _ in range(sites):
@@ -94,49 +90,20 @@ def _exchange_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
         a, c = row[i], row[j]
         if a == c:
             continue
-        first = call_change(tag, row, i, c, b, p)
+        first = call_cached_change(tag, row, i, c, b, p, cache)
+        call_update_cache(tag, row, i, c, p, cache)
         row[i] = c
-        probability = accept_probability(-(first + call_change(tag, row, j, a, b, p)))
+        probability = accept_probability(-(first + call_cached_change(tag, row, j, a, b, p, cache)))
         if r < probability:
+            call_update_cache(tag, row, j, a, p, cache)
             row[j] = a
             accepted += 1.0
         else:
+            call_update_cache(tag, row, i, a, p, cache)
             row[i] = a
             if not probability == probability:
                 accepted = np.nan
     return accepted / sites, stream
-
-
-@inline
-def _gaussian_propose(x, width, y, stream):
-    total = 0.0
-    for i in range(x.shape[0]):
-        xi, stream = random.normal(stream)
-        y[i] = x[i] + width * xi
-        total += y[i]
-    return np.isfinite(total), stream
-
-
-@inline
-def _gaussian_finish(x, y, u, u_y, step_size, averaging, chain, finite, settings, adapting, stream):
-    target, warmup, wrap = settings
-    probability = accept_probability(u[chain] - u_y) if finite else 0.0
-    r, stream = random.uniform(stream)
-    if r < probability:
-        for i in range(y.shape[0]):
-            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]
-        u[chain] = u_y
-    _adapt(step_size, averaging, chain, probability, target, warmup, adapting, wrap)
-    return probability, stream
-
-
-@inline
-def _gaussian_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    x, beta, u, step_size, averaging = state
-    y = scratch[0]
-    finite, stream = _gaussian_propose(x[chain], step_size[chain], y, stream)
-    u_y = call_reduced(tag, y, beta[chain], p) if finite else 0.0
-    return _gaussian_finish(x, y, u, u_y, step_size, averaging, chain, finite, settings, adapting, stream)
 
 
 @njit(cache=True, **OPTIONS)
@@ -180,34 +147,10 @@ def _accept_chains(x, y, u, u_y, streams, accepted):
             y[c] = x[c]
 
 
-@njit(cache=True, **OPTIONS)
-def _gaussian_propose_chains(x, step_size, y, finite, streams):
-    for c in range(x.shape[0]):
-        stream = random.load(streams, c)
-        finite[c], stream = _gaussian_propose(x[c], step_size[c], y[c], stream)
-        random.save(streams, c, stream)
-
-
-@njit(cache=True, **OPTIONS)
-def _gaussian_finish_chains(x, y, u, u_y, step_size, averaging, finite, settings, adapting, streams, acceptance):
-    for c in range(x.shape[0]):
-        stream = random.load(streams, c)
-        acceptance[c], stream = _gaussian_finish(
-            x, y[c], u, u_y[c], step_size, averaging, c, finite[c], settings, adapting, stream
-        )
-        random.save(streams, c, stream)
-
-
-@njit(cache=True, **OPTIONS)
-def _adapt_chains(step_size, averaging, acceptance, target, warmup, adapting, wrap):
-    for c in range(step_size.shape[0]):
-        _adapt(step_size, averaging, c, acceptance[c], target, warmup, adapting, wrap)
-
-
 _KERNELS = {
-    "single": Kernel(_single_sweep, ("x", "beta", "step_size", "averaging")),
-    "exchange": Kernel(_exchange_sweep, ("x", "beta")),
-    "gaussian": Kernel(_gaussian_sweep, ("x", "beta", "u", "step_size", "averaging"), scratch_rows=1),
+    "single": Kernel(_single_sweep, ("x", "beta", "step_size", "averaging", "cache", "age")),
+    "exchange": Kernel(_exchange_sweep, ("x", "beta", "cache", "age")),
+    "gaussian": Kernel(random_walk.walk_sweep, ("x", "beta", "u", "step_size", "averaging"), scratch_rows=1),
 }
 
 
@@ -269,7 +212,7 @@ class Metropolis(Sampler):
         return None if self._is_lattice(energy) else super().compiled_kernel(energy)
 
     def start(self, energy: Any, state: State) -> None:
-        """Keep the step size of each chain and, where whole configurations are compared, its reduced energy."""
+        """Keep the step size of each chain, its energy's cache or, where whole configurations are compared, its u."""
         if self._is_lattice(energy):
             return fast_lattice.prepare(energy, heat_bath=False).start(state)
         start_adaptive(self.step_size, state)
@@ -277,6 +220,15 @@ class Metropolis(Sampler):
             state["step_size"][:] = 0.0  # there is none
         if self.move == "gaussian" or not protocols.is_compiled(energy):
             state["u"] = protocols.reduced(energy, state["x"], state["beta"])
+        kernel = self.compiled_kernel(energy)
+        if kernel is not None and "cache" in kernel.arrays:
+            start_cache(energy, state)
+
+    def retemper(self, energy: Any, state: State, rows: np.ndarray) -> None:
+        """Bring the reduced energies and the caches of these chains in line with their x and beta."""
+        super().retemper(energy, state, rows)
+        if "cache" in state:
+            fill_cache(energy, state, rows)
 
     def settings(self, energy: Any, warmup: int) -> tuple:
         """Return what the compiled sweep of this move needs; a target of 0 does not adapt."""
@@ -305,9 +257,11 @@ class Metropolis(Sampler):
         acceptance = np.zeros(len(x))
         if self.move == "gaussian":
             y, finite = np.empty_like(x), np.empty(len(x), np.bool_)
-            _gaussian_propose_chains(x, step_size, y, finite, streams)
+            random_walk.propose_chains(x, step_size, y, finite, streams)
             u_y = protocols.reduced(energy, np.where(finite[:, None], y, x), beta)
-            _gaussian_finish_chains(x, y, u, u_y, step_size, averaging, finite, settings, adapting, streams, acceptance)
+            random_walk.finish_chains(
+                x, y, u, u_y, step_size, averaging, finite, settings, adapting, streams, acceptance
+            )
             return acceptance
         kind, q, order, target, warmup = settings
         y = x.copy()
@@ -318,5 +272,5 @@ class Metropolis(Sampler):
                 _exchange_propose_chains(x, y, streams)
             _accept_chains(x, y, u, protocols.reduced(energy, y, beta), streams, acceptance)
         acceptance /= x.shape[1]
-        _adapt_chains(step_size, averaging, acceptance, target, warmup, adapting, kind == ANGLE)
+        adapt_chains(step_size, averaging, acceptance, target, warmup, adapting, kind == ANGLE)
         return acceptance

@@ -68,15 +68,14 @@ class Magnet(Space, Protocol):
     """E = -sum over bonds J s s' (domain "spin") or J delta(s, s') (domain "states") - sum over sites h s.
 
     `coupling` is J: one number for all bonds of the periodic hypercubic lattice of this shape, or anything else (an
-    array per bond, a matrix), which then is read from `graph`, the symmetric CSR matrix (indptr, indices, weights) of
+    array per bond, a matrix), which then is read from `bonds()`, the symmetric CSR matrix (indptr, indices, weights) of
     all couplings; a pair may occur in it more than once. `field` is h.
     """
 
     coupling: Any
     field: Any
 
-    @property
-    def graph(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    def bonds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 
 
 def is_compiled(energy: Any) -> bool:

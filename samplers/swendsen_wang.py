@@ -233,7 +233,7 @@ class SwendsenWang(Sampler):
         if clusters.uniform_lattice(energy):
             gaps = clusters.gap(energy, np.array([energy.coupling], np.float64))
             return Bonds(_lattice_sweep, q, gaps, (np.array(energy.shape, np.int64), np.uint8(energy.coupling > 0.0)))
-        indptr, indices, weights = energy.graph
+        indptr, indices, weights = energy.bonds()
         rows = np.repeat(np.arange(len(indptr) - 1, dtype=np.int32), np.diff(indptr))
         once = rows < indices
         gaps, kind, alike = clusters.kinds(energy, weights[once])

@@ -150,7 +150,7 @@ class Wolff(Sampler):
             sides = tuple(int(n) for n in energy.shape)
             strides = tuple(math.prod(sides[axis + 1 :]) for axis in range(len(sides)))
             return Bonds(_lattice_sweep, q, gaps, (sides, strides, tuple(1.0 / stride for stride in strides)))
-        indptr, indices, weights = energy.graph
+        indptr, indices, weights = energy.bonds()
         gaps, kind, alike = clusters.kinds(energy, weights)
         return Bonds(_graph_sweep, q, gaps, (indptr, indices, kind, alike))
 

@@ -42,11 +42,18 @@ def mean_p(values: np.ndarray, expected: float) -> float:
 # --- energies ---------------------------------------------------------------------------------------------------------
 
 _RNG = np.random.default_rng(20)
+_WAVES = np.random.default_rng(21)
 
 
 def _symmetric(n: int, scale: float) -> np.ndarray:
     upper = np.triu(_RNG.normal(0.0, scale, (n, n)), 1)
     return upper + upper.T
+
+
+def _saturated(strength: float) -> ebm.RBMWaveFunction:
+    """One hidden unit a spin, whose field is +-strength and little more: ln psi = sum_i s_i (s w + b)_i + constant."""
+    W = strength * np.eye(4) + _WAVES.normal(0.0, 0.2, (4, 4))
+    return ebm.RBMWaveFunction(W, b=_WAVES.normal(0.0, 0.3, 4))
 
 
 _GRAPH = sparse.csr_array(_symmetric(6, 1.0) * (_symmetric(6, 1.0) > -0.4))
@@ -76,6 +83,11 @@ DISCRETE: dict[str, Any] = {
     "sum": ebm.Ising((6,), coupling=0.5) + ebm.CurieWeiss(6, field=0.3),
     "scaled": 0.6 * ebm.Ising((2, 3), field=0.5),
     "rbm": ebm.RBM(5, 3, W=_RNG.normal(0.0, 1.0, (5, 3)), b=_RNG.normal(0.0, 0.5, 5), c=_RNG.normal(0.0, 0.5, 3)),
+    "rbm wavefunction": ebm.RBMWaveFunction(
+        _WAVES.normal(0.0, 0.4, (5, 4)), _WAVES.normal(0.0, 0.2, 5), _WAVES.normal(0.0, 0.3, 4)
+    ),
+    "rbm wavefunction, saturated": _saturated(150.0),
+    "rbm wavefunction, beyond exponentials": _saturated(400.0),
 }
 
 

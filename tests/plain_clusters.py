@@ -77,7 +77,7 @@ class Plain:
         if uniform:
             self._lattice(energy.shape, energy.coupling)
         if not uniform or energy.coupling < 0.0:  # Wolff sees an antiferromagnet as a graph
-            self._graph(*energy.graph, with_bonds=not uniform)
+            self._graph(*energy.bonds(), with_bonds=not uniform)
 
     def _lattice(self, shape: tuple[int, ...], coupling: float) -> None:
         number = np.arange(self.sites).reshape(shape)

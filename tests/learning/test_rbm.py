@@ -11,10 +11,11 @@ from scipy import stats
 
 import samplers
 from ebm import exact
-from ebm.layers import draw_units, exp_minus32, exp_minus64
+from ebm.layers import draw_units, exp_minus32
 from ebm.rbm import RBM
 from samplers import random
 from samplers.compiled import OPTIONS
+from samplers.elementary import exp_minus64
 
 ALPHA = 1e-6
 V, H = (np.concatenate(list(exact.states((n,), "binary"))).astype(float) for n in (5, 3))

@@ -19,6 +19,7 @@ _MATRIX = "tests/samplers/test_transition_matrices.py::"
 _OWN_MATRIX = _MATRIX + "test_the_matrix_is_the_samplers_own"
 _BALANCE = _MATRIX + "test_sweeps_leave_the_law_and_moves_are_in_detailed_balance"
 _UNADJUSTED = "tests/samplers/test_unadjusted.py::"
+_CACHES = "tests/samplers/test_caches.py::"
 _RANDOM = "tests/samplers/test_random.py::"
 _WORDS = "tests/samplers/test_bit_lattice.py::"
 _STATES = "tests/samplers/test_state_lattice.py::"
@@ -31,8 +32,8 @@ BUGS = (
     Bug(
         "the temperature is forgotten in local moves",
         "samplers/compiled.py",
-        "        return beta * change(x, site, value, p)",
-        "        return change(x, site, value, p)",
+        "            return beta * cached_change(x, site, value, p, cache)",
+        "            return cached_change(x, site, value, p, cache)",
         (_BALANCE + "[ising 2x3 in a field-metropolis]",),
     ),
     Bug(
@@ -115,9 +116,9 @@ BUGS = (
     Bug(
         "one random number accepts a move and begins the next proposal",
         "samplers/metropolis.py",
-        "        probability = accept_probability(-call_change(tag, row, site, value, b, p))\n"
+        "        probability = accept_probability(-call_cached_change(tag, row, site, value, b, p, cache))\n"
         "        r, stream = random.uniform(stream)\n",
-        "        probability = accept_probability(-call_change(tag, row, site, value, b, p))\n"
+        "        probability = accept_probability(-call_cached_change(tag, row, site, value, b, p, cache))\n"
         "        r, _ = random.uniform(stream)\n",
         (_OWN_MATRIX + "[potts 3-metropolis]",),
     ),
@@ -137,7 +138,7 @@ BUGS = (
     ),
     Bug(
         "the random walk keeps the energy of the place it has left",
-        "samplers/metropolis.py",
+        "samplers/random_walk.py",
         "            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]\n        u[chain] = u_y\n",
         "            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]\n",
         (_START + "test_continuous_law_stays[gaussian-gaussian-1.0]",),
@@ -182,8 +183,8 @@ BUGS = (
     Bug(
         "Gibbs prefers what is improbable",
         "samplers/gibbs.py",
-        "1.0 / (1.0 + math.exp(call_change(tag, row, site, other, b, p)))",
-        "1.0 / (1.0 + math.exp(-call_change(tag, row, site, other, b, p)))",
+        "1.0 / (1.0 + math.exp(call_cached_change(tag, row, site, other, b, p, cache)))",
+        "1.0 / (1.0 + math.exp(-call_cached_change(tag, row, site, other, b, p, cache)))",
         (_OWN_MATRIX + "[ising 2x3 in a field-gibbs]",),
     ),
     Bug(
@@ -242,6 +243,41 @@ BUGS = (
         "        state, warmed = checkpoint.unpack(file.checkpoint)\n"
         '        state["stream"] = random.make_streams(entropy, chains)\n',
         (_REPRODUCIBLE + "test_an_extended_run_is_the_longer_run[array tier, ising metropolis]",),
+    ),
+    Bug(
+        "a flip leaves the local fields as they were",
+        "samplers/metropolis.py",
+        "            call_update_cache(tag, row, site, value, p, cache)\n            row[site] = value\n",
+        "            row[site] = value\n",
+        (_CACHES + "test_a_cache_follows_the_moves_of_its_sampler[ising on a graph-single]",),
+    ),
+    Bug(
+        "an exchange that was refused stays in the local fields",
+        "samplers/metropolis.py",
+        "            call_update_cache(tag, row, i, a, p, cache)\n",
+        "",
+        (_CACHES + "test_a_cache_follows_the_moves_of_its_sampler[ising on a graph-exchange]",),
+    ),
+    Bug(
+        "configurations moved from outside keep their old local fields",
+        "samplers/gibbs.py",
+        '        if "cache" in state:\n            fill_cache(energy, state, rows)\n',
+        "",
+        (_CACHES + "test_retemper_follows_configurations_that_were_moved[gibbs]",),
+    ),
+    Bug(
+        "the neighbours of a spin that flips see half of it",
+        "ebm/lattice.py",
+        "        fields[indices[k]] += step * weights[k]",
+        "        fields[indices[k]] += 0.5 * step * weights[k]",
+        (_ENERGIES + "test_every_energy_passes_its_check[ising on a graph]",),
+    ),
+    Bug(
+        "a wavefunction samples its amplitude and not the square",
+        "ebm/wavefunction.py",
+        "    return -2.0 * log_ratio",
+        "    return -log_ratio",
+        (_BALANCE + "[rbm wavefunction-metropolis]",),
     ),
     Bug(
         "the free energy of an RBM times beta",

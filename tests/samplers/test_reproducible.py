@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from laws import PLANES, ArrayTier
+from laws import DISCRETE, PLANES, ArrayTier
 
 import ebm
 import samplers
@@ -31,6 +31,7 @@ CASES: dict[str, tuple[Any, samplers.Sampler]] = {
     "underdamped": (PLANES["double well"].energy, samplers.UnderdampedLangevin(0.1)),
     "array tier, adaptive hmc": (ArrayTier(PLANES["double well"].energy), samplers.HMC(steps=3)),
     "array tier, ising metropolis": (ArrayTier(ebm.Ising((2, 3), field=0.3)), samplers.Metropolis()),
+    "metropolis with a cache that rounds": (DISCRETE["rbm wavefunction"], samplers.Metropolis()),
     "rbm": (ebm.RBM(4, 3, W=np.linspace(-1.0, 1.0, 12).reshape(4, 3)), samplers.Gibbs()),
 }
 

@@ -8,8 +8,11 @@ import ebm
 import samplers
 
 SAMPLED = ["ising 2x3 in a field", "ising on a graph", "potts 3", "potts 4 with random bonds", "curie-weiss",
-           "boltzmann machine, binary", "boltzmann machine, spin", "sum", "scaled"]  # fmt: skip
+           "boltzmann machine, binary", "boltzmann machine, spin", "sum", "scaled", "rbm",
+           "rbm wavefunction", "rbm wavefunction, saturated", "rbm wavefunction, beyond exponentials"]  # fmt: skip
+# A layered machine is drawn layer by layer where its own class is known.
 PAIRS = [(e, s) for e in SAMPLED for s in DISCRETE_SAMPLERS if fits(DISCRETE_SAMPLERS[s], DISCRETE[e])]
+PAIRS.remove(("rbm", "gibbs"))
 CONTINUOUS = {
     "metropolis": samplers.Metropolis(),
     "gaussian": samplers.Metropolis("gaussian"),

@@ -8,20 +8,22 @@ import samplers
 from ebm import exact
 from samplers import protocols
 from samplers.colouring import scan_order
-from samplers.compiled import Driver, call_change, tag
+from samplers.compiled import Driver, caching, call_cached_change, call_start_cache, tag
 from samplers.mala import accept_probability
 
 BETA = 0.8
 SMALL = ["ising 2x3 in a field", "ising with random bonds", "ising on a graph", "potts 3", "potts 4 with random bonds",
-         "curie-weiss", "boltzmann machine, binary", "boltzmann machine, spin", "sum", "scaled"]  # fmt: skip
+         "curie-weiss", "boltzmann machine, binary", "boltzmann machine, spin", "sum", "scaled",
+         "rbm wavefunction"]  # fmt: skip
 
 
 @Driver
-def _changes(tag, p, x, beta, values, out):
+def _changes(tag, p, x, beta, values, cache, out):
     for k in range(x.shape[0]):
+        call_start_cache(tag, x[k], p, cache)
         for site in range(x.shape[1]):
             for v in range(values.shape[0]):
-                out[k, site, v] = call_change(tag, x[k], site, values[v], beta, p)
+                out[k, site, v] = call_cached_change(tag, x[k], site, values[v], beta, p, cache)
 
 
 class Table:
@@ -34,7 +36,8 @@ class Table:
         self.values = protocols.values(energy)
         self.change = np.empty((*self.x.shape, len(self.values)))
         functions = energy.compiled
-        _changes(tag(functions), functions.params, self.x, BETA, self.values, self.change)
+        cache = np.empty(caching(functions).size)
+        _changes(tag(functions), functions.params, self.x, BETA, self.values, cache, self.change)
         self.p = exact.probabilities(energy, BETA)
 
     def to(self, site: int, value: int) -> np.ndarray:

@@ -1,0 +1,48 @@
+"""What samplers of local moves keep beside each chain: its energy's cache, such as the local fields of all spins.
+
+The cache is part of the state, so a run that was cut and resumed goes on with the same bits. Rounding errors of its
+updates would add up, so each chain fills it anew from x after a fixed number of its own sweeps.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from samplers.compiled import Driver, caching, call_start_cache, inline, tag
+from samplers.sampler import State, over_chains
+
+REFRESH = 1000  # sweeps of a chain after which its cache is filled anew
+
+
+@Driver
+def _fill(tag, p, x, cache):
+    for c in range(x.shape[0]):
+        call_start_cache(tag, x[c], p, cache[c])
+
+
+def start_cache(energy: Any, state: State) -> None:
+    """Add to the state the caches of a compiled energy, (chains, size), and their age in sweeps, (chains,)."""
+    chains = len(state["x"])
+    state["cache"] = np.empty((chains, caching(energy.compiled).size))
+    state["age"] = np.zeros(chains, np.int64)
+    fill_cache(energy, state, np.arange(chains))
+
+
+def fill_cache(energy: Any, state: State, rows: np.ndarray) -> None:
+    """Fill the caches of these chains from x."""
+    state["age"][rows] = 0
+    if state["cache"].shape[1] == 0:
+        return
+    functions = energy.compiled
+    label, x, cache = tag(functions), state["x"][rows], state["cache"][rows]
+    over_chains(lambda part: _fill(label, functions.params, x[part], cache[part]), len(x))
+    state["cache"][rows] = cache
+
+
+@inline
+def refresh(tag, x, p, cache, age, chain):
+    """Count a sweep of a chain, and fill its cache anew when enough of them have passed."""
+    if age[chain] == REFRESH:
+        call_start_cache(tag, x, p, cache)
+        age[chain] = 0
+    age[chain] += 1
