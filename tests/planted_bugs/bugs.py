@@ -370,7 +370,8 @@ BUGS = (
         "blocks of one lattice share their random bits",
         "samplers/bit_lattice.py",
         "        for block in range(lanes.shape[1]):\n            for lane",
-        "        for block in range(lanes.shape[1]):\n            stream = random.load(streams, chain)\n            for lane",
+        "        for block in range(lanes.shape[1]):\n"
+        "            stream = random.load(streams, chain)\n            for lane",
         (_WORDS + "test_every_word_and_chain_has_random_bits_of_its_own",),
     ),
     Bug(
