@@ -128,8 +128,11 @@ class Ising(Magnet):
             return super().reduced(x, beta)
         x = protocols.check_configurations(x, self)
         energy = -self.coupling * sum_of_bonds(x)
-        if np.any(self.field):
-            energy -= x.reshape(len(x), -1) @ self._fields()
+        flat = x.reshape(len(x), math.prod(self.shape))
+        if isinstance(self.field, float):
+            energy -= self.field * flat.sum(1, dtype=np.int64)
+        else:
+            energy -= (flat * self.field.ravel()).sum(1)
         return beta * energy
 
     def parameters(self) -> dict[str, Any]:

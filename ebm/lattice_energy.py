@@ -19,7 +19,7 @@ def sum_of_bonds(x: np.ndarray, products: bool = True) -> np.ndarray:
     for axis in range(1, x.ndim):
         side, inner = x.shape[axis], int(np.prod(x.shape[axis + 1 :]))
         if side > 1:
-            _over_chains(add, x.reshape(len(x), -1, side * inner), inner, total)
+            _over_chains(add, x.reshape(len(x), int(np.prod(x.shape[1:axis])), side * inner), inner, total)
     return total
 
 
