@@ -50,6 +50,8 @@ def check_magnet(energy: Any, name: str) -> None:
         raise TypeError(need)
     if np.any(energy.field):
         raise TypeError(f"{need} with a field")
+    if protocols.n_states(energy) < 2:
+        raise TypeError(f"{name} needs at least 2 states a site, got {protocols.n_states(energy)}")
     weights = np.atleast_1d(energy.coupling) if uniform_lattice(energy) else energy.bonds()[2]
     if energy.domain == "states" and (weights < 0.0).any():
         raise TypeError(f"{name} needs Potts couplings that are not negative, got {weights.min():g}")

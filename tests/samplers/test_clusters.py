@@ -268,6 +268,22 @@ def test_other_energies_are_refused_by_name(energy: Any, message: str) -> None:
             _run(energy, by)
 
 
+class _OneState:
+    """A user's magnet whose sites have no other state."""
+
+    shape, domain, n_states, coupling, field = (3,), "states", 1, 1.0, 0.0
+    graph = ebm.Potts((3,), 2).graph
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return np.full(len(x), -3.0)
+
+
+def test_a_site_needs_another_state() -> None:
+    for by in CLUSTERS:
+        with pytest.raises(TypeError, match="needs at least 2 states a site, got 1"):
+            _run(_OneState(), by)
+
+
 def test_a_field_of_zeros_is_no_field() -> None:
     plain, zeros = (_run(ebm.Ising((4,), field=field), "wolff") for field in (0.0, np.zeros(4)))
     assert np.array_equal(plain.x, zeros.x)
