@@ -148,7 +148,7 @@ class ArrayTier:
     def __init__(self, energy: Any) -> None:
         self._energy = energy
         self.shape, self.domain = energy.shape, energy.domain
-        for name in ("n_states", "neighbours", "coupling", "field", "graph"):
+        for name in ("n_states", "neighbours", "coupling", "field", "bonds"):
             if hasattr(energy, name):
                 setattr(self, name, getattr(energy, name))
 

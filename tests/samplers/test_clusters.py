@@ -272,7 +272,7 @@ class _OneState:
     """A user's magnet whose sites have no other state."""
 
     shape, domain, n_states, coupling, field = (3,), "states", 1, 1.0, 0.0
-    graph = ebm.Potts((3,), 2).graph
+    bonds = ebm.Potts((3,), 2).bonds
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return np.full(len(x), -3.0)
