@@ -3,12 +3,14 @@
     E(s) = -2 ln |psi(s)|,        p(s) = exp(-beta E(s)) / Z(beta),        so p = |psi|^2 / <psi|psi> at beta = 1
 
 The real-valued RBM (Carleo and Troyer 2017) has ln psi(s) = a.s + sum_j ln cosh(theta_j), theta_j = b_j + (s W)_j.
-A flip of s_i changes every theta_j by d_j = +-2 W_ij. Its cache holds for each hidden unit two positive numbers
+Its cache holds for each hidden unit two positive numbers, A_j ~ exp(theta_j) and B_j ~ exp(-theta_j), both times the
+same power of two such that 3/4 <= A_j + B_j < 3/2. With G = exp(-4 W) the flip of s_i multiplies psi by
 
-    A_j ~ exp(theta_j),   B_j ~ exp(-theta_j),   in one scale, a power of two, such that 3/4 <= A_j + B_j < 3/2
+    exp(2 sum_j W_ij) prod_j (A_j G_ij + B_j) / (A_j + B_j) exp(-2 a_i)   from +1 to -1, then A_j becomes A_j G_ij
+    exp(2 sum_j W_ij) prod_j (A_j + B_j G_ij) / (A_j + B_j) exp(+2 a_i)   from -1 to +1, then B_j becomes B_j G_ij
 
-so that psi changes by prod_j (A_j exp(d_j) + B_j exp(-d_j)) / (A_j + B_j): a proposal needs no exponential, nor does
-its acceptance need a division, and no digits are lost however large theta is, as they would be with tanh(theta).
+A proposal needs no exponential, its acceptance no division, and no digits are lost however large theta is, as they
+would be with tanh(theta).
 """
 
 import math
@@ -23,7 +25,7 @@ from samplers.elementary import BLOCK, exp_minus64, plus, times
 
 # Bounds under which no product of a block of 512 can leave the range of float64, (3/4)^512 being e^-147 and (3/2)^512
 # e^208, nor any exp(-2 |theta|); beyond them the change is taken from theta itself.
-MOST_CHANGE = 400.0  # of the sum over a block of |d_j|
+MOST_CHANGE = 480.0  # of 4 sum_j |W_ij| over a block
 MOST_FIELD = 340.0  # of |theta_j|
 
 
@@ -90,12 +92,9 @@ def _scale(total):
 
 
 @inline
-def _factors(x, site, value, p):
-    """Return exp(d) and exp(-d) of all hidden units, d = +-2 W."""
-    up, down = p[3], p[4]
-    if value > x[site]:
-        return up[site], down[site]
-    return down[site], up[site]
+def _halves(x, site, value, m):
+    """Return where in the cache those of A and B begin that a flip multiplies by G, and where the others."""
+    return (uint64(0), m) if value < x[site] else (m, uint64(0))
 
 
 # The cache: A (m), B (m), and the product of all A_j + B_j of each block.
@@ -116,35 +115,35 @@ def _exponential_start(x, p, cache):
         cache[m + m + start // BLOCK] = product
 
 
+# One way out of each, and no view of a row: else numba counts references to the arrays at every proposal.
+
+
 @inline
 def _exponential_change(x, site, value, p, cache):
-    if value == x[site]:
-        return 0.0
-    m = uint64(p[2].shape[0])
-    grow, shrink = _factors(x, site, value, p)
-    log_ratio = (float(value) - x[site]) * p[1][site]
+    i, m = uint64(site), uint64(p[2].shape[0])
+    moved, still = _halves(x, site, value, m)
+    log_ratio = (float(value) - x[site]) * p[1][i] + p[4][i]
     for start in range(uint64(0), m, BLOCK):
         product = 1.0
         for j in range(start, min(start + BLOCK, m)):
-            product = times(product, cache[j] * grow[j] + cache[m + j] * shrink[j])
+            product = times(product, cache[moved + j] * p[3][i, j] + cache[still + j])
         log_ratio += math.log(product / cache[m + m + start // BLOCK])
-    return -2.0 * log_ratio
+    return -2.0 * log_ratio if value != x[site] else 0.0
 
 
 @inline
 def _exponential_update(x, site, value, p, cache):
-    if value == x[site]:
-        return
-    m = uint64(p[2].shape[0])
-    grow, shrink = _factors(x, site, value, p)
-    for start in range(uint64(0), m, BLOCK):
-        product = 1.0
-        for j in range(start, min(start + BLOCK, m)):
-            a, b = cache[j] * grow[j], cache[m + j] * shrink[j]
-            scale = _scale(a + b)
-            cache[j], cache[m + j] = scale * a, scale * b
-            product = times(product, scale * a + scale * b)
-        cache[m + m + start // BLOCK] = product
+    i, m = uint64(site), uint64(p[2].shape[0])
+    moved, still = _halves(x, site, value, m)
+    if value != x[site]:
+        for start in range(uint64(0), m, BLOCK):
+            product = 1.0
+            for j in range(start, min(start + BLOCK, m)):
+                a, b = cache[moved + j] * p[3][i, j], cache[still + j]
+                scale = _scale(a + b)
+                cache[moved + j], cache[still + j] = scale * a, scale * b
+                product = times(product, scale * a + scale * b)
+            cache[m + m + start // BLOCK] = product
 
 
 _BY_EXPONENTIALS = functions(
@@ -181,11 +180,11 @@ class RBMWaveFunction(Energy):
         self.a = finite_array(np.zeros(n) if a is None else a, "a", (n,))
         self.b = finite_array(np.zeros(m) if b is None else b, "b", (m,))
         self.shape = (n,)
-        size, change = np.abs(self.W), 2.0 * self.W
+        size = np.abs(self.W)
         field = float((np.abs(self.b) + size.sum(0)).max())
-        steps = 2.0 * float(np.add.reduceat(size, np.arange(0, m, int(BLOCK)), axis=1).max())
-        if field <= MOST_FIELD and steps <= MOST_CHANGE:
-            params = (self.W, self.a, self.b, np.exp(change), np.exp(-change))
+        change = 4.0 * float(np.add.reduceat(size, np.arange(0, m, int(BLOCK)), axis=1).max())
+        if field <= MOST_FIELD and change <= MOST_CHANGE:
+            params = (self.W, self.a, self.b, np.exp(-4.0 * self.W), 2.0 * self.W.sum(1))
             self._functions = _BY_EXPONENTIALS.holding(params, size=2 * m + -(-m // int(BLOCK)))
         else:
             self._functions = _BY_FIELDS.holding((self.W, self.a, self.b), size=m)

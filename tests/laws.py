@@ -86,7 +86,7 @@ DISCRETE: dict[str, Any] = {
     "rbm wavefunction": ebm.RBMWaveFunction(
         _WAVES.normal(0.0, 0.4, (5, 4)), _WAVES.normal(0.0, 0.2, 5), _WAVES.normal(0.0, 0.3, 4)
     ),
-    "rbm wavefunction, saturated": _saturated(150.0),
+    "rbm wavefunction, saturated": _saturated(100.0),
     "rbm wavefunction, beyond exponentials": _saturated(400.0),
 }
 

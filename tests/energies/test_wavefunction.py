@@ -38,7 +38,7 @@ def test_log_psi_is_its_formula_and_the_energy_its_born_law(m: int, scale: float
     samplers.check(psi)
 
 
-@pytest.mark.parametrize(("strength", "exponentials"), [(0.05, True), (1.0, True), (30.0, True), (300.0, False)])
+@pytest.mark.parametrize(("strength", "exponentials"), [(0.05, True), (1.0, True), (20.0, True), (300.0, False)])
 def test_the_cache_keeps_its_digits_while_fields_saturate_and_come_back(strength: float, exponentials: bool) -> None:
     # Fields wander between -strength and +strength many times; tanh of them would be +-1 from 19 on, for ever.
     n, m = 12, 40
@@ -65,7 +65,7 @@ def test_hidden_units_of_huge_weights_follow_the_spins_exactly() -> None:
         psi = DISCRETE[name]
         x = RNG.choice([-1, 1], (20, 4))
         theta = x @ psi.W + psi.b
-        assert np.abs(theta).min() > 100
+        assert np.abs(theta).min() > 90
         np.testing.assert_allclose(psi.log_psi(x), (np.abs(theta) - np.log(2.0)).sum(1), rtol=1e-14)
     assert _exponentials(DISCRETE["rbm wavefunction, saturated"]) and not _exponentials(psi)
 
