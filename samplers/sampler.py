@@ -14,15 +14,17 @@ import numba
 import numpy as np
 
 from samplers import protocols, random
+from samplers.borrowed import borrow
 from samplers.compiled import Driver, call_sweep, tag
 
 State = dict[str, np.ndarray]  # arrays with one row a chain: always x (chains, sites), stream and beta
 
 
 @Driver
-def run(tag, p, state, settings, x, streams, draws, thin, first, scratch_rows, out, acceptance):
+def run(tag, p, state, settings, x, streams, draws, thin, first, scratch, out, acceptance):
     """Run draws * thin sweeps of every chain, adding up `acceptance`; `first` numbers warm-up sweeps, -1: none."""
-    scratch = np.empty((scratch_rows, x.shape[1]))
+    p, state, settings, scratch = borrow(p), borrow(state), borrow(settings), borrow(scratch)
+    x, streams, out, acceptance = borrow(x), borrow(streams), borrow(out), borrow(acceptance)
     for chain in range(x.shape[0]):
         stream = random.load(streams, chain)
         for draw in range(draws):
@@ -114,7 +116,8 @@ class Sampler:
             def part(rows: slice) -> None:
                 arrays = tuple(state[name][rows] for name in kernel.arrays)
                 chain_state = (functions.params, arrays, settings, state["x"][rows], state["stream"][rows])
-                run(label, *chain_state, draws, thin, first, kernel.scratch_rows, out[rows], acceptance[rows])
+                scratch = np.empty((kernel.scratch_rows, sites))
+                run(label, *chain_state, draws, thin, first, scratch, out[rows], acceptance[rows])
 
             over_chains(part, chains)
             return acceptance
