@@ -3,7 +3,7 @@
     wells and valleys   Gaussian, GaussianMixture, DoubleWell, MullerBrown, Rosenbrock
     magnets             Ising, Potts, XY, CurieWeiss; magnetisation, absolute_magnetisation
     networks            BoltzmannMachine, Hopfield, RBM, GaussianRBM
-    your own            CompiledEnergy, TorchEnergy; E1 + E2, 0.5 * E
+    your own            CompiledEnergy, TorchEnergy, CompiledNetwork; E1 + E2, 0.5 * E
     learning            fit, training; ContrastiveDivergence, PersistentCD, ExactLikelihood
     log Z               log_z(energy, method="exact" | "ais"), log_likelihood
     exact results       ebm.exact
@@ -33,6 +33,7 @@ _HOME = {
     "GaussianRBM": "gaussian_rbm",
     "CompiledEnergy": "own",
     "TorchEnergy": "own",
+    "CompiledNetwork": "compiled_network",
     "Energy": "energy",
     "fit": "learning",
     "training": "learning",

@@ -17,10 +17,7 @@ import numpy as np
 from numba import float32, float64, int32, int64, njit, uint64
 
 from samplers import random
-from samplers.compiled import FLOATING_POINT, OPTIONS, inline
-
-# Only the operation that accumulates may be reordered: elsewhere this would undo the two-part logarithms of 2.
-_REORDERED = {**OPTIONS, "fastmath": FLOATING_POINT | {"reassoc"}}
+from samplers.compiled import OPTIONS, inline, plus, times
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -63,18 +60,6 @@ def exp_minus64(x):
     p = p * r + 1.6666666666666666e-1
     p = p * r * r * r + 0.5 * r * r + r + 1.0
     return p * np.int64((int64(1023) - int64(n)) << int64(52)).view(np.float64)
-
-
-@njit(forceinline=True, **_REORDERED)
-def plus(a, b):
-    """Return a + b; a sum made of these may be taken in any order, hence in vector registers."""
-    return a + b
-
-
-@njit(forceinline=True, **_REORDERED)
-def times(a, b):
-    """Return a * b; a product made of these may be taken in any order."""
-    return a * b
 
 
 @inline

@@ -11,6 +11,7 @@ energy's parameters `p`, a tuple of arrays and numbers:
     reduced(x, beta, p) -> u                       the reduced energy, p(x) = exp(-u) / Z
     gradient(x, beta, weight, p, out, work)        out += weight * du/dx; `work` is scratch of the size of x
     change(x, site, value, beta, p) -> du          the change of u when x[site] becomes `value`; x is left as it was
+    both(x, beta, weight, p, out, work) -> u       optional: what `gradient` does, and u from the same pass
 """
 
 import hashlib
@@ -35,6 +36,22 @@ def inline(function: Callable) -> Dispatcher:
     return njit(forceinline=True, **OPTIONS)(function)
 
 
+# Only an operation that accumulates may be reordered: elsewhere this would undo the rounding tricks of polynomials.
+_REORDERED = {**OPTIONS, "fastmath": FLOATING_POINT | {"reassoc"}}
+
+
+@njit(forceinline=True, **_REORDERED)
+def plus(a, b):
+    """Return a + b; a sum made of these may be taken in any order, hence in vector registers."""
+    return a + b
+
+
+@njit(forceinline=True, **_REORDERED)
+def times(a, b):
+    """Return a * b; a product made of these may be taken in any order."""
+    return a * b
+
+
 class Functions(NamedTuple):
     """An energy's compiled functions and parameters, in the conventions of this module; what is absent is None."""
 
@@ -42,6 +59,7 @@ class Functions(NamedTuple):
     gradient: Dispatcher | None
     change: Dispatcher
     params: tuple
+    both: Dispatcher | None = None
 
 
 def functions(energy: Dispatcher, gradient: Dispatcher | None = None, change: Dispatcher | None = None) -> Functions:
@@ -206,7 +224,7 @@ _TAGS: dict[tuple, Tag] = {}
 
 def tag(energy: Functions, sweep: Dispatcher | None = None) -> Tag:
     """Return the tag of an energy's functions together with a sampler's `sweep`."""
-    members = (energy.reduced, energy.gradient, energy.change, sweep)
+    members = (energy.reduced, energy.gradient, energy.change, sweep, energy.both)
     plain = _is_plain(energy.params)
     if (members, plain) not in _TAGS:
         prints = [fingerprint(member) for member in members]
@@ -237,6 +255,11 @@ def call_gradient(tag, x, beta, weight, p, out, work):
     raise NotImplementedError("call_gradient exists only inside compiled code")
 
 
+def call_both(tag, x, beta, weight, p, out, work):
+    """Inside compiled code: add weight * du/dx of the tagged energy to `out`, and return u."""
+    raise NotImplementedError("call_both exists only inside compiled code")
+
+
 def call_change(tag, x, site, value, beta, p):
     """Inside compiled code: the change of the tagged energy's u when x[site] becomes `value`."""
     raise NotImplementedError("call_change exists only inside compiled code")
@@ -257,6 +280,19 @@ def _call_reduced(tag, x, beta, p):
 def _call_gradient(tag, x, beta, weight, p, out, work):
     function = _FUNCTIONS[tag.tag][1]
     return lambda tag, x, beta, weight, p, out, work: function(x, beta, weight, p, out, work)
+
+
+@overload(call_both, jit_options={"forceinline": True})
+def _call_both(tag, x, beta, weight, p, out, work):
+    reduced, gradient, _, _, both = _FUNCTIONS[tag.tag]
+    if both is not None:
+        return lambda tag, x, beta, weight, p, out, work: both(x, beta, weight, p, out, work)
+
+    def one_after_the_other(tag, x, beta, weight, p, out, work):
+        gradient(x, beta, weight, p, out, work)
+        return reduced(x, beta, p)
+
+    return one_after_the_other
 
 
 @overload(call_change, jit_options={"forceinline": True})

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from samplers import adaptation, protocols, random
-from samplers.compiled import OPTIONS, call_gradient, call_reduced, inline
+from samplers.compiled import OPTIONS, call_gradient, call_reduced, inline, plus
 from samplers.langevin import check_continuous, wrap_angle
 from samplers.mala import accept_probability, check_adaptive, start_adaptive
 from samplers.sampler import Kernel, Sampler, State
@@ -39,7 +39,7 @@ def _kick_and_drift(y, momentum, gradient, inverse_mass, kick, step):
     for i in range(y.shape[0]):
         momentum[i] -= kick * gradient[i]
         y[i] += step * inverse_mass[i] * momentum[i]
-        total += y[i] * y[i]
+        total = plus(total, y[i] * y[i])
     return np.isfinite(total)
 
 
@@ -49,7 +49,7 @@ def _kinetic(momentum, gradient, inverse_mass, kick):
     kinetic = 0.0
     for i in range(momentum.shape[0]):
         last = momentum[i] - kick * gradient[i]
-        kinetic += 0.5 * inverse_mass[i] * last * last
+        kinetic = plus(kinetic, 0.5 * inverse_mass[i] * last * last)
     return kinetic
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from samplers import adaptation, protocols, random
-from samplers.compiled import OPTIONS, call_gradient, call_reduced, inline
+from samplers.compiled import OPTIONS, call_both, inline, plus
 from samplers.langevin import check_continuous, wrap_angle
 from samplers.sampler import Kernel, Sampler, State
 
@@ -35,8 +35,8 @@ def _log_ratio(x, y, u_x, u_y, gradient_x, gradient_y, drift):
     for i in range(x.shape[0]):
         a = y[i] - x[i] + drift * gradient_x[i]
         b = x[i] - y[i] + drift * gradient_y[i]
-        forward += a * a
-        backward += b * b
+        forward = plus(forward, a * a)
+        backward = plus(backward, b * b)
     return u_x - u_y + (forward - backward) / (4.0 * drift)
 
 
@@ -76,9 +76,8 @@ def _mala_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     finite, stream = _propose(x[chain], gradient[chain], drift, y, stream)
     u_y = 0.0
     if finite:
-        u_y = call_reduced(tag, y, beta[chain], p)
         gradient_y[:] = 0.0
-        call_gradient(tag, y, beta[chain], 1.0, p, gradient_y, scratch[2])
+        u_y = call_both(tag, y, beta[chain], 1.0, p, gradient_y, scratch[2])
     return _finish(
         x, y, u, u_y, gradient, gradient_y, step_size, averaging, chain, finite, drift, settings, adapting, stream
     )
