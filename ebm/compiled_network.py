@@ -1,9 +1,9 @@
 """A small torch network compiled whole: its energy and gradient inside the compiled loops of the samplers.
 
-In the array tier a step through a network of a hundred units is mostly overhead, at ten chains almost nothing else. Here
-each chain goes through the layers by itself: a = f(W a + b) forward, g = W^T (f' g) backward, as sums of columns, so
-that the inner loops run in vector registers. Wide layers (from about 300 units) and many chains belong into the array
-tier, whose batched matrix products use each weight for all chains at once.
+In the array tier a step of ten chains through a network of a hundred units is mostly overhead. Here each chain goes
+through the layers by itself: a = f(W a + b) forward, g = W^T (f' g) backward, as sums of columns, so that the inner
+loops run in vector registers. Wide layers and many chains belong into the array tier, whose batched matrix products use
+each weight for all chains at once.
 """
 
 import math
@@ -86,7 +86,7 @@ def _activation(real: Any, exp_minus: Any) -> Any:
 
 
 def _functions(real: Any, exp_minus: Any) -> Functions:
-    """Make the energy's functions in one precision; p = (units of each layer, activations, W^T, W, biases), all flat."""
+    """Make the functions in one precision; p = (units of each layer, activations, all W^T, all W, a bias a unit)."""
     activate = _activation(real, exp_minus)
 
     @inline
@@ -228,10 +228,7 @@ def _layers(module: Any) -> tuple[list[Any], list[str]]:
     for place, layer in enumerate(module):
         name, fits = type(layer).__name__, isinstance(layer, nn.Linear)
         if place % 2 == 1:
-            # An activation with settings of its own prints them: its text differs from that of a default one.
-            fits = name in ACTIVATIONS and str(layer).replace("inplace=True", "") in (
-                str(getattr(nn, name)()), f"{name}()", f"{name}(alpha=1.0, )"
-            )  # fmt: skip
+            fits = name in ACTIVATIONS and _settings(layer) == _settings(getattr(nn, name)())
         if not fits:
             need = "Linear" if place % 2 == 0 else "one of " + ", ".join(ACTIVATIONS) + " with its default settings"
             raise TypeError(f"module[{place}] must be {need}, got {layer}: use TorchEnergy")
@@ -243,3 +240,8 @@ def _layers(module: Any) -> tuple[list[Any], list[str]]:
     if kinds not in ({float32}, {float64}):
         raise TypeError(f"module must be all float32 or all float64, got {', '.join(map(str, kinds))}")
     return linear, [type(layer).__name__ for layer in between]
+
+
+def _settings(activation: Any) -> dict[str, Any]:
+    """Return what an activation's values depend on."""
+    return {k: v for k, v in vars(activation).items() if k[0] != "_" and k not in ("training", "inplace")}

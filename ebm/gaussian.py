@@ -8,7 +8,6 @@ import numpy as np
 from ebm.energy import Energy, finite_array
 from samplers.compiled import Functions, functions, inline, plus
 
-
 _FEW = 8  # coordinates, below which loops over columns cost more than they save
 
 

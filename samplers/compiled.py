@@ -105,6 +105,17 @@ def difference(reduced: Dispatcher) -> Dispatcher:
     return change
 
 
+def one_after_the_other(reduced: Dispatcher, gradient: Dispatcher) -> Dispatcher:
+    """Make `both` from two evaluations, for energies that know no shorter way."""
+
+    @inline
+    def both(x, beta, weight, p, out, work):
+        gradient(x, beta, weight, p, out, work)
+        return reduced(x, beta, p)
+
+    return both
+
+
 # --- fingerprints -----------------------------------------------------------------------------------------------------
 
 _TRUSTED = ("numpy", "math", "numba", "builtins")  # named, not followed: their code changes only with their version
@@ -285,14 +296,8 @@ def _call_gradient(tag, x, beta, weight, p, out, work):
 @overload(call_both, jit_options={"forceinline": True})
 def _call_both(tag, x, beta, weight, p, out, work):
     reduced, gradient, _, _, both = _FUNCTIONS[tag.tag]
-    if both is not None:
-        return lambda tag, x, beta, weight, p, out, work: both(x, beta, weight, p, out, work)
-
-    def one_after_the_other(tag, x, beta, weight, p, out, work):
-        gradient(x, beta, weight, p, out, work)
-        return reduced(x, beta, p)
-
-    return one_after_the_other
+    function = both or one_after_the_other(reduced, gradient)
+    return lambda tag, x, beta, weight, p, out, work: function(x, beta, weight, p, out, work)
 
 
 @overload(call_change, jit_options={"forceinline": True})

@@ -194,11 +194,12 @@ class HMC(Sampler):
         finite = np.ones(chains, np.bool_)
         _begin_chains(x, inverse_mass, state["step_size"], y, momentum, kinetic, step, streams)
         gradient_y, kick = state["gradient"], 0.5 * step
-        for _ in range(self.steps):
+        for left in reversed(range(self.steps)):
             _move_chains(y, momentum, gradient_y, inverse_mass, kick, step, finite)
             y = np.where(finite[:, None], y, x)  # the energy is never asked about a trajectory that blew up
-            gradient_y, kick = protocols.reduced_gradient(energy, y, beta), step
-        u_y = protocols.reduced(energy, y, beta)
+            if left:
+                gradient_y, kick = protocols.reduced_gradient(energy, y, beta), step
+        u_y, gradient_y = protocols.reduced_and_gradient(energy, y, beta)
         arrays = tuple(state[name] for name in self.kernel.arrays)
         _finish_chains(
             arrays, y, momentum, u_y, gradient_y, finite, kinetic, step, settings, adapting, streams, acceptance

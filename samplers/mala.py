@@ -163,8 +163,7 @@ class MALA(Sampler):
         y, finite, acceptance = np.empty_like(x), np.empty(len(x), np.bool_), np.empty(len(x))
         _propose_chains(x, state["gradient"], state["step_size"], beta, state["stream"], y, finite)
         safe = np.where(finite[:, None], y, x)
-        u_y = protocols.reduced(energy, safe, beta)
-        gradient_y = protocols.reduced_gradient(energy, safe, beta)
+        u_y, gradient_y = protocols.reduced_and_gradient(energy, safe, beta)
         _finish_chains(
             x, y, state["u"], u_y, state["gradient"], gradient_y,
             state["step_size"], state["averaging"], finite, beta, settings, adapting, state["stream"], acceptance,
