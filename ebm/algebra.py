@@ -160,7 +160,7 @@ def _sum_functions(first: Functions, second: Functions) -> Functions:
     def change(x, site, value, beta, p):
         return change1(x, site, value, beta, p[0]) + change2(x, site, value, beta, p[1])
 
-    return Functions(reduced, gradient, change, (first.params, second.params), both)
+    return Functions(reduced, gradient, change, (first.params, second.params), both, first.lanes and second.lanes)
 
 
 def _scaled_functions(inner: Functions, factor: float) -> Functions:
@@ -189,7 +189,7 @@ def _scaled_functions(inner: Functions, factor: float) -> Functions:
     def change(x, site, value, beta, p):
         return beta * p[0] * change_inner(x, site, value, 1.0, p[1])
 
-    return Functions(reduced, gradient, change, (factor, inner.params), both)
+    return Functions(reduced, gradient, change, (factor, inner.params), both, inner.lanes)
 
 
 def _union(

@@ -87,7 +87,7 @@ def _gaussian_change(x, site, value, p):
     return step * (_row(x, mean, precision, site) + 0.5 * precision[site, site] * step)
 
 
-_GAUSSIAN = functions(_gaussian_energy, _gaussian_gradient, _gaussian_change)._replace(both=_gaussian_both)
+_GAUSSIAN = functions(_gaussian_energy, _gaussian_gradient, _gaussian_change)._replace(both=_gaussian_both, lanes=True)
 
 
 class Gaussian(Energy):

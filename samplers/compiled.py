@@ -60,6 +60,7 @@ class Functions(NamedTuple):
     change: Dispatcher
     params: tuple
     both: Dispatcher | None = None
+    lanes: bool = False  # neither branch on x nor call anything on it but + - * /: they take eight chains at once
 
 
 def functions(energy: Dispatcher, gradient: Dispatcher | None = None, change: Dispatcher | None = None) -> Functions:
@@ -281,6 +282,11 @@ def call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     raise NotImplementedError("call_sweep exists only inside compiled code")
 
 
+def call_wide_sweep(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
+    """Inside compiled code: one sweep of up to eight chains by the tagged sampler."""
+    raise NotImplementedError("call_wide_sweep exists only inside compiled code")
+
+
 @overload(call_reduced, jit_options={"forceinline": True})
 def _call_reduced(tag, x, beta, p):
     function = _FUNCTIONS[tag.tag][0]
@@ -311,6 +317,14 @@ def _call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     function = _FUNCTIONS[tag.tag][3]
     return lambda tag, p, state, settings, scratch, chain, adapting, stream: function(
         tag, p, state, settings, scratch, chain, adapting, stream
+    )
+
+
+@overload(call_wide_sweep, jit_options={"forceinline": True})
+def _call_wide_sweep(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
+    function = _FUNCTIONS[tag.tag][3]
+    return lambda tag, p, state, settings, scratch, rows, adapting, streams, accepted: function(
+        tag, p, state, settings, scratch, rows, adapting, streams, accepted
     )
 
 
