@@ -91,7 +91,9 @@ def test_a_diverging_chain_is_named() -> None:
     begin = np.zeros((9, 2))
     begin[4, 0] = 1e20
     with pytest.raises(samplers.SamplingError, match=r"Langevin diverged \(chain 4"):
-        samplers.sample(ebm.DoubleWell(2), samplers.Langevin(0.1), chains=9, init=begin, **{**RUN, "warmup": 0})
+        samplers.sample(
+            ebm.DoubleWell(2), samplers.Langevin(0.1), chains=9, init=begin, **{**RUN, "warmup": 0, "thin": 6}
+        )
 
 
 def test_sums_and_multiples_take_lanes_only_if_all_their_parts_do() -> None:
