@@ -4,7 +4,7 @@
     magnets             Ising, Potts, XY, CurieWeiss; magnetisation, absolute_magnetisation
     networks            BoltzmannMachine, Hopfield, RBM, GaussianRBM
     wavefunctions       RBMWaveFunction
-    your own            CompiledEnergy, TorchEnergy; E1 + E2, 0.5 * E
+    your own            CompiledEnergy, TorchEnergy, CompiledNetwork; E1 + E2, 0.5 * E
     learning            fit, training; ContrastiveDivergence, PersistentCD, ExactLikelihood
     log Z               log_z(energy, method="exact" | "ais"), log_likelihood
     exact results       ebm.exact
@@ -35,6 +35,7 @@ _HOME = {
     "RBMWaveFunction": "wavefunction",
     "CompiledEnergy": "own",
     "TorchEnergy": "own",
+    "CompiledNetwork": "compiled_network",
     "Energy": "energy",
     "fit": "learning",
     "training": "learning",

@@ -6,7 +6,7 @@ import numpy as np
 
 from ebm.energy import Energy, finite_number
 from samplers import protocols
-from samplers.compiled import Cached, Functions, caching, inline
+from samplers.compiled import Cached, Functions, caching, inline, one_after_the_other
 
 
 class Sum(Energy):
@@ -52,6 +52,14 @@ class Sum(Energy):
         if self._functions is not None:
             return super().reduced_grad(x, beta)
         return _reduced_grad(self.first, x, beta) + _reduced_grad(self.second, x, beta)
+
+    def reduced_and_grad(self, x: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return u1 + u2, (n,), and its gradient, (n, *shape): one pass through each part that can do so."""
+        batch = protocols.check_configurations(x, self)
+        flat, betas = batch.reshape(len(batch), -1), np.full(len(batch), float(beta))
+        u, gradient = protocols.reduced_and_gradient(self.first, flat, betas)
+        u2, gradient2 = protocols.reduced_and_gradient(self.second, flat, betas)
+        return u + u2, (gradient + gradient2).reshape(batch.shape)
 
     def parameters(self) -> dict[str, Any]:
         """Return the two energies."""
@@ -142,11 +150,21 @@ def _sum_functions(first: Functions, second: Functions) -> Functions:
             gradient1(x, beta, weight, p[0], out, work)
             gradient2(x, beta, weight, p[1], out, work)
 
+    both = None
+    if gradient is not None and (first.both is not None or second.both is not None):
+        both1 = first.both or one_after_the_other(reduced1, gradient1)
+        both2 = second.both or one_after_the_other(reduced2, gradient2)
+
+        @inline
+        def both(x, beta, weight, p, out, work):
+            return both1(x, beta, weight, p[0], out, work) + both2(x, beta, weight, p[1], out, work)
+
     @inline
     def change(x, site, value, beta, p):
         return change1(x, site, value, beta, p[0]) + change2(x, site, value, beta, p[1])
 
-    return Functions(reduced, gradient, change, (first.params, second.params, caching(first).size), cached)
+    params, lanes = (first.params, second.params, caching(first).size), first.lanes and second.lanes
+    return Functions(reduced, gradient, change, params, cached, both, lanes)
 
 
 def _sum_cached(first: Cached, second: Cached) -> Cached:
@@ -187,6 +205,13 @@ def _scaled_functions(inner: Functions, factor: float) -> Functions:
         def gradient(x, beta, weight, p, out, work):
             gradient_inner(x, 1.0, weight * beta * p[0], p[1], out, work)
 
+    both, both_inner = None, inner.both
+    if both_inner is not None:
+
+        @inline
+        def both(x, beta, weight, p, out, work):
+            return beta * p[0] * both_inner(x, 1.0, weight * beta * p[0], p[1], out, work)
+
     @inline
     def change(x, site, value, beta, p):
         return beta * p[0] * change_inner(x, site, value, 1.0, p[1])
@@ -208,7 +233,7 @@ def _scaled_functions(inner: Functions, factor: float) -> Functions:
             update_inner(x, site, value, p[1], cache)
 
         cached = Cached(start, cached_change, update, size)
-    return Functions(reduced, gradient, change, (factor, inner.params), cached)
+    return Functions(reduced, gradient, change, (factor, inner.params), cached, both, inner.lanes)
 
 
 def _union(

@@ -191,16 +191,24 @@ class TorchEnergy(Energy):
 
     def grad(self, x: Any) -> Any:
         """Return dE/dx, (n, *shape), by autograd."""
+        return self._value_and_grad(x)[1]
+
+    def _value_and_grad(self, x: Any) -> tuple[Any, Any]:
+        """Return E(x) and dE/dx from one pass forward and one back, without a graph."""
         import torch
 
         if self.domain not in protocols.CONTINUOUS:
             raise TypeError(f"TorchEnergy has no gradient on the domain {self.domain!r}")
         is_torch = isinstance(x, torch.Tensor)
-        tensor = x.detach() if is_torch else self._tensor(protocols.check_configurations(x, self))
-        tensor = tensor.clone().requires_grad_(True)
+        tensor = x if is_torch else self._tensor(protocols.check_configurations(x, self))
+        tensor = tensor.detach().requires_grad_(True)  # the same memory, as a leaf of a new graph
         with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(self._value(tensor).sum(), tensor)
-        return gradient if is_torch else gradient.to(torch.float64).cpu().numpy()
+            value = self._value(tensor)
+        (gradient,) = torch.autograd.grad(value, tensor, torch.ones_like(value))
+        value = value.detach()
+        if is_torch:
+            return value, gradient
+        return value.to(torch.float64).cpu().numpy(), gradient.to(torch.float64).cpu().numpy()
 
     def reduced(self, x: Any, beta: Any) -> Any:
         """Return beta E(x), (n,)."""
@@ -209,6 +217,11 @@ class TorchEnergy(Energy):
     def reduced_grad(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
         """Return beta dE/dx, (n, *shape)."""
         return np.asarray(beta, np.float64).reshape(-1, *[1] * len(self.shape)) * self.grad(x)
+
+    def reduced_and_grad(self, x: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return beta E(x), (n,), and beta dE/dx, (n, *shape), from one pass through the network."""
+        value, gradient = self._value_and_grad(x)
+        return beta * value, beta * gradient
 
     def parameters(self) -> dict[str, Any]:
         """Return the module's weights by name, and shape and domain."""

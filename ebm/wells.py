@@ -29,7 +29,7 @@ def _double_well_gradient(x, weight, p, out):
         out[i] += weight * stiffness * x[i]
 
 
-_DOUBLE_WELL = functions(_double_well_energy, _double_well_gradient)
+_DOUBLE_WELL = functions(_double_well_energy, _double_well_gradient)._replace(lanes=True)
 
 
 class DoubleWell(Energy):
@@ -151,7 +151,7 @@ def _rosenbrock_gradient(x, weight, p, out):
         out[i + 1] += weight * 2.0 * b * r
 
 
-_ROSENBROCK = functions(_rosenbrock_energy, _rosenbrock_gradient)
+_ROSENBROCK = functions(_rosenbrock_energy, _rosenbrock_gradient)._replace(lanes=True)
 
 
 class Rosenbrock(Energy):

@@ -11,6 +11,7 @@ energy's parameters `p`, a tuple of arrays and numbers:
     reduced(x, beta, p) -> u                       the reduced energy, p(x) = exp(-u) / Z
     gradient(x, beta, weight, p, out, work)        out += weight * du/dx; `work` is scratch of the size of x
     change(x, site, value, beta, p) -> du          the change of u when x[site] becomes `value`; x is left as it was
+    both(x, beta, weight, p, out, work) -> u       optional: what `gradient` does, and u from the same pass
 
 An energy may keep for each chain what its local moves need, such as the local fields of all spins: a row `cache` of
 float64, which a sampler of local moves holds beside x. It must not depend on beta, which tempering changes.
@@ -59,6 +60,8 @@ class Functions(NamedTuple):
     change: Dispatcher
     params: tuple
     cached: Cached | None = None
+    both: Dispatcher | None = None
+    lanes: bool = False  # neither branch on x nor call anything on it but + - * /: they take eight chains at once
 
     def holding(self, params: tuple, size: int = 0) -> "Functions":
         """Return the functions with their parameters and the size of their cache."""
@@ -120,6 +123,17 @@ def difference(reduced: Dispatcher) -> Dispatcher:
         return after - before
 
     return change
+
+
+def one_after_the_other(reduced: Dispatcher, gradient: Dispatcher) -> Dispatcher:
+    """Make `both` from two evaluations, for energies that know no shorter way."""
+
+    @inline
+    def both(x, beta, weight, p, out, work):
+        gradient(x, beta, weight, p, out, work)
+        return reduced(x, beta, p)
+
+    return both
 
 
 def caching(energy: Functions) -> Cached:
@@ -184,14 +198,16 @@ def _unbox_tag(numba_type, value, context):
 
 
 _FUNCTIONS: dict[str, dict[str, Any]] = {}  # the members of a tag, by its key
-_MEMBERS = ("reduced", "gradient", "change", "start_cache", "cached_change", "update_cache", "sweep")
+_MEMBERS = ("reduced", "gradient", "both", "change", "start_cache", "cached_change", "update_cache", "sweep")
 _TAGS: dict[tuple, Tag] = {}
 
 
 def tag(energy: Functions, sweep: Dispatcher | None = None) -> Tag:
     """Return the tag of an energy's functions together with a sampler's `sweep`."""
     cached = caching(energy)
-    members = (energy.reduced, energy.gradient, energy.change, cached.start, cached.change, cached.update, sweep)
+    members = (
+        energy.reduced, energy.gradient, energy.both, energy.change, cached.start, cached.change, cached.update, sweep,
+    )  # fmt: skip
     plain = _is_plain(energy.params)
     if (members, plain) not in _TAGS:
         prints = [fingerprint(member) for member in members]
@@ -222,6 +238,11 @@ def call_gradient(tag, x, beta, weight, p, out, work):
     raise NotImplementedError("call_gradient exists only inside compiled code")
 
 
+def call_both(tag, x, beta, weight, p, out, work):
+    """Inside compiled code: add weight * du/dx of the tagged energy to `out`, and return u."""
+    raise NotImplementedError("call_both exists only inside compiled code")
+
+
 def call_change(tag, x, site, value, beta, p):
     """Inside compiled code: the change of the tagged energy's u when x[site] becomes `value`."""
     raise NotImplementedError("call_change exists only inside compiled code")
@@ -247,6 +268,11 @@ def call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     raise NotImplementedError("call_sweep exists only inside compiled code")
 
 
+def call_wide_sweep(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
+    """Inside compiled code: one sweep of up to eight chains by the tagged sampler."""
+    raise NotImplementedError("call_wide_sweep exists only inside compiled code")
+
+
 @overload(call_reduced, jit_options={"forceinline": True})
 def _call_reduced(tag, x, beta, p):
     function = _FUNCTIONS[tag.tag]["reduced"]
@@ -256,6 +282,13 @@ def _call_reduced(tag, x, beta, p):
 @overload(call_gradient, jit_options={"forceinline": True})
 def _call_gradient(tag, x, beta, weight, p, out, work):
     function = _FUNCTIONS[tag.tag]["gradient"]
+    return lambda tag, x, beta, weight, p, out, work: function(x, beta, weight, p, out, work)
+
+
+@overload(call_both, jit_options={"forceinline": True})
+def _call_both(tag, x, beta, weight, p, out, work):
+    members = _FUNCTIONS[tag.tag]
+    function = members["both"] or one_after_the_other(members["reduced"], members["gradient"])
     return lambda tag, x, beta, weight, p, out, work: function(x, beta, weight, p, out, work)
 
 
@@ -288,6 +321,14 @@ def _call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     function = _FUNCTIONS[tag.tag]["sweep"]
     return lambda tag, p, state, settings, scratch, chain, adapting, stream: function(
         tag, p, state, settings, scratch, chain, adapting, stream
+    )
+
+
+@overload(call_wide_sweep, jit_options={"forceinline": True})
+def _call_wide_sweep(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
+    function = _FUNCTIONS[tag.tag]["sweep"]
+    return lambda tag, p, state, settings, scratch, rows, adapting, streams, accepted: function(
+        tag, p, state, settings, scratch, rows, adapting, streams, accepted
     )
 
 

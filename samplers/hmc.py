@@ -9,6 +9,8 @@ from numba import njit
 
 from samplers import adaptation, protocols, random
 from samplers.compiled import OPTIONS, call_gradient, call_reduced, inline
+from samplers.elementary import plus
+from samplers.lanes import as_lanes
 from samplers.langevin import check_continuous, wrap_angle
 from samplers.mala import accept_probability, check_adaptive, start_adaptive
 from samplers.sampler import Kernel, Sampler, State
@@ -31,7 +33,7 @@ def _begin(x, inverse_mass, step_size, y, momentum, stream):
 
 @inline
 def _kick_and_drift(y, momentum, gradient, inverse_mass, kick, step):
-    """p -= kick du/dx; y += step p / mass. Returns whether y is in reach: its square is finite.
+    """p -= kick du/dx; y += step p / mass. Returns the square of y: y is in reach while that is finite.
 
     Beyond that energies that are sums of infinities stop being numbers, which would look like a fault of theirs.
     """
@@ -39,8 +41,8 @@ def _kick_and_drift(y, momentum, gradient, inverse_mass, kick, step):
     for i in range(y.shape[0]):
         momentum[i] -= kick * gradient[i]
         y[i] += step * inverse_mass[i] * momentum[i]
-        total += y[i] * y[i]
-    return np.isfinite(total)
+        total = plus(total, y[i] * y[i])
+    return total
 
 
 @inline
@@ -49,7 +51,7 @@ def _kinetic(momentum, gradient, inverse_mass, kick):
     kinetic = 0.0
     for i in range(momentum.shape[0]):
         last = momentum[i] - kick * gradient[i]
-        kinetic += 0.5 * inverse_mass[i] * last * last
+        kinetic = plus(kinetic, 0.5 * inverse_mass[i] * last * last)
     return kinetic
 
 
@@ -95,7 +97,7 @@ def _hmc_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     kick = 0.5 * step
     finite = True
     for _ in range(steps):
-        finite = _kick_and_drift(y, momentum, gradient_y, inverse_mass[chain], kick, step)
+        finite = np.isfinite(_kick_and_drift(y, momentum, gradient_y, inverse_mass[chain], kick, step))
         if not finite:
             break
         gradient_y[:] = 0.0
@@ -110,6 +112,51 @@ def _hmc_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     return _finish(state, chain, y, u_y, gradient_y, finite, log_ratio, settings, adapting, stream)
 
 
+@inline
+def _hmc_wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
+    x, beta, u, gradient, step_size, _, inverse_mass, _ = state
+    vectors, numbers = scratch
+    y, momentum, gradient_y, inverse = vectors[0], vectors[1], vectors[2], vectors[3]
+    for chain in range(rows[0], rows[1]):
+        lane, stream = chain - rows[0], random.load(streams, chain)
+        numbers[0, lane], numbers[1, lane], stream = _begin(
+            x[chain], inverse_mass[chain], step_size[chain], y[:, lane], momentum[:, lane], stream
+        )
+        random.save(streams, chain, stream)
+        numbers[2, lane] = beta[chain]
+        for i in range(x.shape[1]):
+            gradient_y[i, lane] = gradient[chain, i]
+            inverse[i, lane] = inverse_mass[chain, i]
+    _leapfrog_wide(tag, p, vectors, as_lanes(numbers), settings[0])
+    for chain in range(rows[0], rows[1]):
+        lane, stream = chain - rows[0], random.load(streams, chain)
+        u_y, finite = numbers[3, lane], np.isfinite(numbers[5, lane])
+        log_ratio = _log_ratio(u[chain], u_y, numbers[0, lane], numbers[4, lane])
+        probability, stream = _finish(
+            state, chain, y[:, lane], u_y, gradient_y[:, lane], finite, log_ratio, settings, adapting, stream
+        )
+        random.save(streams, chain, stream)
+        accepted[chain] += probability
+
+
+@inline
+def _leapfrog_wide(tag, p, vectors, numbers, steps):
+    """The trajectories of eight chains. Numbers: kinetic energy, step, beta; then u, kinetic energy, largest reach."""
+    y, momentum, gradient = as_lanes(vectors[0]), as_lanes(vectors[1]), as_lanes(vectors[2])
+    inverse_mass, work = as_lanes(vectors[3]), as_lanes(vectors[4])
+    step, beta = numbers[1], numbers[2]
+    kick, reach = 0.5 * step, 0.0 * step
+    for _ in range(steps):
+        reach = plus(reach, _kick_and_drift(y, momentum, gradient, inverse_mass, kick, step))
+        for i in range(y.shape[0]):
+            gradient[i] = 0.0
+        call_gradient(tag, y, beta, 1.0, p, gradient, work)
+        kick = step
+    numbers[3] = call_reduced(tag, y, beta, p)
+    numbers[4] = _kinetic(momentum, gradient, inverse_mass, 0.5 * step)
+    numbers[5] = reach
+
+
 @njit(cache=True, **OPTIONS)
 def _begin_chains(x, inverse_mass, step_size, y, momentum, kinetic, step, streams):
     for c in range(x.shape[0]):
@@ -122,7 +169,8 @@ def _begin_chains(x, inverse_mass, step_size, y, momentum, kinetic, step, stream
 def _move_chains(y, momentum, gradient, inverse_mass, kick, step, finite):
     for c in range(y.shape[0]):
         if finite[c]:
-            finite[c] = _kick_and_drift(y[c], momentum[c], gradient[c], inverse_mass[c], kick[c], step[c])
+            square = _kick_and_drift(y[c], momentum[c], gradient[c], inverse_mass[c], kick[c], step[c])
+            finite[c] = np.isfinite(square)
 
 
 @njit(cache=True, **OPTIONS)
@@ -160,7 +208,7 @@ class HMC(Sampler):
     steps: int = 10
     target_acceptance: float | None = 0.8
     kernel = Kernel(
-        _hmc_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging", "inverse_mass", "moments"), scratch_rows=4
+        _hmc_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging", "inverse_mass", "moments"), 5, _hmc_wide
     )
 
     def __post_init__(self) -> None:
@@ -194,11 +242,12 @@ class HMC(Sampler):
         finite = np.ones(chains, np.bool_)
         _begin_chains(x, inverse_mass, state["step_size"], y, momentum, kinetic, step, streams)
         gradient_y, kick = state["gradient"], 0.5 * step
-        for _ in range(self.steps):
+        for left in reversed(range(self.steps)):
             _move_chains(y, momentum, gradient_y, inverse_mass, kick, step, finite)
             y = np.where(finite[:, None], y, x)  # the energy is never asked about a trajectory that blew up
-            gradient_y, kick = protocols.reduced_gradient(energy, y, beta), step
-        u_y = protocols.reduced(energy, y, beta)
+            if left:
+                gradient_y, kick = protocols.reduced_gradient(energy, y, beta), step
+        u_y, gradient_y = protocols.reduced_and_gradient(energy, y, beta)
         arrays = tuple(state[name] for name in self.kernel.arrays)
         _finish_chains(
             arrays, y, momentum, u_y, gradient_y, finite, kinetic, step, settings, adapting, streams, acceptance

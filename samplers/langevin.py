@@ -12,6 +12,7 @@ from numba import njit
 
 from samplers import protocols, random
 from samplers.compiled import OPTIONS, call_gradient, inline
+from samplers.lanes import as_lanes
 from samplers.sampler import Kernel, Sampler, State
 
 
@@ -56,6 +57,32 @@ def _langevin_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     return 1.0 if finite else np.nan, stream
 
 
+@inline
+def _gradient_wide(tag, p, x, beta, scratch, rows):
+    """Return the gradients of the reduced energy of up to eight chains, (sites, 8)."""
+    vectors, numbers = scratch
+    y, gradient = vectors[0], vectors[1]
+    for chain in range(rows[0], rows[1]):
+        lane = chain - rows[0]
+        numbers[0, lane] = beta[chain]
+        for i in range(x.shape[1]):
+            y[i, lane], gradient[i, lane] = x[chain, i], 0.0
+    call_gradient(tag, as_lanes(y), as_lanes(numbers)[0], 1.0, p, as_lanes(gradient), as_lanes(vectors[2]))
+    return gradient
+
+
+@inline
+def _langevin_wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
+    x, beta = state
+    step_size, wrap = settings
+    gradient = _gradient_wide(tag, p, x, beta, scratch, rows)
+    for chain in range(rows[0], rows[1]):
+        lane, stream = chain - rows[0], random.load(streams, chain)
+        finite, stream = _langevin_move(x[chain], gradient[:, lane], step_size, beta[chain], wrap, stream)
+        random.save(streams, chain, stream)
+        accepted[chain] += 1.0 if finite else np.nan
+
+
 @njit(cache=True, **OPTIONS)
 def _langevin_chains(x, gradient, step_size, beta, wrap, streams, acceptance):
     for chain in range(x.shape[0]):
@@ -83,7 +110,7 @@ class Langevin(Sampler):
     """
 
     step_size: float
-    kernel = Kernel(_langevin_sweep, ("x", "beta"), scratch_rows=2)
+    kernel = Kernel(_langevin_sweep, ("x", "beta"), 3, _langevin_wide)
     needs_energy = False
 
     def __post_init__(self) -> None:
@@ -146,6 +173,24 @@ def _baoab_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     return 1.0 if finite else np.nan, stream
 
 
+@inline
+def _baoab_wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
+    x, beta, momentum, gradient = state
+    step_size, friction, wrap = settings
+    for chain in range(rows[0], rows[1]):
+        stream = random.load(streams, chain)
+        finite, stream = _baoab_before(
+            x[chain], momentum[chain], gradient[chain], step_size, friction, beta[chain], wrap, stream
+        )
+        random.save(streams, chain, stream)
+        accepted[chain] += 1.0 if finite else np.nan
+    new = _gradient_wide(tag, p, x, beta, scratch, rows)
+    for chain in range(rows[0], rows[1]):
+        for i in range(x.shape[1]):
+            gradient[chain, i] = new[i, chain - rows[0]]
+        _baoab_after(momentum[chain], gradient[chain], step_size, beta[chain])
+
+
 @njit(cache=True, **OPTIONS)
 def _baoab_before_chains(x, momentum, gradient, step_size, friction, beta, wrap, streams, acceptance):
     for c in range(x.shape[0]):
@@ -192,7 +237,7 @@ class UnderdampedLangevin(Sampler):
 
     step_size: float
     friction: float = 1.0
-    kernel = Kernel(_baoab_sweep, ("x", "beta", "momentum", "gradient"), scratch_rows=1)
+    kernel = Kernel(_baoab_sweep, ("x", "beta", "momentum", "gradient"), 3, _baoab_wide)
     needs_energy = False
 
     def __post_init__(self) -> None:

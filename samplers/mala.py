@@ -8,7 +8,9 @@ import numpy as np
 from numba import njit
 
 from samplers import adaptation, protocols, random
-from samplers.compiled import OPTIONS, call_gradient, call_reduced, inline
+from samplers.compiled import OPTIONS, call_both, inline
+from samplers.elementary import plus
+from samplers.lanes import as_lanes
 from samplers.langevin import check_continuous, wrap_angle
 from samplers.sampler import Kernel, Sampler, State
 
@@ -26,18 +28,16 @@ def _propose(x, gradient, drift, y, stream):
 
 
 @inline
-def _log_ratio(x, y, u_x, u_y, gradient_x, gradient_y, drift):
-    """log of p(y) q(x|y) / (p(x) q(y|x)); angles are wrapped only afterwards, so that y - x is the step taken."""
-    if u_y == np.inf:  # impossible, whatever the gradient is there
-        return -np.inf
+def _hastings(x, y, gradient_x, gradient_y, drift):
+    """log of q(x|y) / q(y|x); angles are wrapped only afterwards, so that y - x is the step taken."""
     forward = 0.0
     backward = 0.0
     for i in range(x.shape[0]):
         a = y[i] - x[i] + drift * gradient_x[i]
         b = x[i] - y[i] + drift * gradient_y[i]
-        forward += a * a
-        backward += b * b
-    return u_x - u_y + (forward - backward) / (4.0 * drift)
+        forward = plus(forward, a * a)
+        backward = plus(backward, b * b)
+    return (forward - backward) / (4.0 * drift)
 
 
 @inline
@@ -49,12 +49,13 @@ def accept_probability(log_ratio):
 
 
 @inline
-def _finish(x, y, u, u_y, gradient, gradient_y, step_size, averaging, chain, finite, drift, control, adapting, stream):
+def _finish(arrays, chain, y, u_y, gradient_y, finite, hastings, settings, adapting, stream):
     """Accept or reject y; adapt the step. A proposal that is not finite is a rejection, a NaN energy a failure."""
-    target, warmup, wrap = control
+    x, _, u, gradient, step_size, averaging = arrays
+    target, warmup, wrap = settings
     probability = 0.0
-    if finite:
-        probability = accept_probability(_log_ratio(x[chain], y, u[chain], u_y, gradient[chain], gradient_y, drift))
+    if finite and u_y != np.inf:  # an infinite energy is impossible, whatever the gradient is there
+        probability = accept_probability(u[chain] - u_y + hastings)
     r, stream = random.uniform(stream)
     if r < probability:
         for i in range(y.shape[0]):
@@ -70,18 +71,49 @@ def _finish(x, y, u, u_y, gradient, gradient_y, step_size, averaging, chain, fin
 
 @inline
 def _mala_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    x, beta, u, gradient, step_size, averaging = state
+    x, beta, _, gradient, step_size, _ = state
     y, gradient_y = scratch[0], scratch[1]
     drift = step_size[chain] / beta[chain]
     finite, stream = _propose(x[chain], gradient[chain], drift, y, stream)
-    u_y = 0.0
+    u_y, hastings = 0.0, 0.0
     if finite:
-        u_y = call_reduced(tag, y, beta[chain], p)
         gradient_y[:] = 0.0
-        call_gradient(tag, y, beta[chain], 1.0, p, gradient_y, scratch[2])
-    return _finish(
-        x, y, u, u_y, gradient, gradient_y, step_size, averaging, chain, finite, drift, settings, adapting, stream
-    )
+        u_y = call_both(tag, y, beta[chain], 1.0, p, gradient_y, scratch[2])
+        hastings = _hastings(x[chain], y, gradient[chain], gradient_y, drift)
+    return _finish(state, chain, y, u_y, gradient_y, finite, hastings, settings, adapting, stream)
+
+
+@inline
+def _mala_wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
+    x, beta, _, gradient, step_size, _ = state
+    vectors, numbers = scratch
+    y, gradient_y, begin, gradient_x = vectors[0], vectors[1], vectors[2], vectors[3]
+    for chain in range(rows[0], rows[1]):
+        lane, stream = chain - rows[0], random.load(streams, chain)
+        numbers[0, lane], numbers[1, lane] = beta[chain], step_size[chain] / beta[chain]
+        finite, stream = _propose(x[chain], gradient[chain], numbers[1, lane], y[:, lane], stream)
+        random.save(streams, chain, stream)
+        numbers[2, lane] = 1.0 if finite else 0.0
+        for i in range(x.shape[1]):
+            begin[i, lane], gradient_x[i, lane], gradient_y[i, lane] = x[chain, i], gradient[chain, i], 0.0
+    _weigh_wide(tag, p, vectors, as_lanes(numbers))
+    for chain in range(rows[0], rows[1]):
+        lane, stream = chain - rows[0], random.load(streams, chain)
+        finite, u_y, hastings = numbers[2, lane] > 0.0, numbers[3, lane], numbers[4, lane]
+        probability, stream = _finish(
+            state, chain, y[:, lane], u_y, gradient_y[:, lane], finite, hastings, settings, adapting, stream
+        )
+        random.save(streams, chain, stream)
+        accepted[chain] += probability
+
+
+@inline
+def _weigh_wide(tag, p, vectors, numbers):
+    """Energy, gradient and Hastings factor of eight proposals. Numbers: beta, drift, finite; then u and the factor."""
+    y, gradient_y = as_lanes(vectors[0]), as_lanes(vectors[1])
+    x, gradient_x, work = as_lanes(vectors[2]), as_lanes(vectors[3]), as_lanes(vectors[4])
+    numbers[3] = call_both(tag, y, numbers[0], 1.0, p, gradient_y, work)
+    numbers[4] = _hastings(x, y, gradient_x, gradient_y, numbers[1])
 
 
 @njit(cache=True, **OPTIONS)
@@ -93,16 +125,14 @@ def _propose_chains(x, gradient, step_size, beta, streams, y, finite):
 
 
 @njit(cache=True, **OPTIONS)
-def _finish_chains(
-    x, y, u, u_y, gradient, gradient_y, step_size, averaging, finite, beta, control, adapting, streams, acceptance
-):
+def _finish_chains(arrays, y, u_y, gradient_y, finite, settings, adapting, streams, acceptance):
+    x, beta, _, gradient, step_size, _ = arrays
     for c in range(x.shape[0]):
         stream = random.load(streams, c)
-        drift = step_size[c] / beta[c]
+        hastings = _hastings(x[c], y[c], gradient[c], gradient_y[c], step_size[c] / beta[c])
         acceptance[c], stream = _finish(
-            x, y[c], u, u_y[c], gradient, gradient_y[c],
-            step_size, averaging, c, finite[c], drift, control, adapting, stream,
-        )  # fmt: skip
+            arrays, c, y[c], u_y[c], gradient_y[c], finite[c], hastings, settings, adapting, stream
+        )
         random.save(streams, c, stream)
 
 
@@ -139,7 +169,7 @@ class MALA(Sampler):
 
     step_size: float = 0.1
     target_acceptance: float | None = 0.574
-    kernel = Kernel(_mala_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging"), scratch_rows=3)
+    kernel = Kernel(_mala_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging"), 5, _mala_wide)
 
     def __post_init__(self) -> None:
         check_adaptive(self.step_size, self.target_acceptance)
@@ -164,10 +194,7 @@ class MALA(Sampler):
         y, finite, acceptance = np.empty_like(x), np.empty(len(x), np.bool_), np.empty(len(x))
         _propose_chains(x, state["gradient"], state["step_size"], beta, state["stream"], y, finite)
         safe = np.where(finite[:, None], y, x)
-        u_y = protocols.reduced(energy, safe, beta)
-        gradient_y = protocols.reduced_gradient(energy, safe, beta)
-        _finish_chains(
-            x, y, state["u"], u_y, state["gradient"], gradient_y,
-            state["step_size"], state["averaging"], finite, beta, settings, adapting, state["stream"], acceptance,
-        )  # fmt: skip
+        u_y, gradient_y = protocols.reduced_and_gradient(energy, safe, beta)
+        arrays = tuple(state[name] for name in self.kernel.arrays)
+        _finish_chains(arrays, y, u_y, gradient_y, finite, settings, adapting, state["stream"], acceptance)
         return acceptance

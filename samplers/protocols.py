@@ -183,6 +183,16 @@ def reduced_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray
     return rows.reshape(x.shape)
 
 
+def reduced_and_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return u (chains,) and du/dx (chains, sites): by the energy's own `reduced_and_grad`, if it has a shorter way."""
+    own = getattr(energy, "reduced_and_grad", None)
+    if own is None or not (beta == beta[0]).all():
+        return reduced(energy, x, beta), reduced_gradient(energy, x, beta)
+    batch = x.reshape(len(x), *energy.shape)
+    u, gradient = own(batch, float(beta[0]))
+    return _vector(u, len(x), energy), _gradient(gradient, batch.shape, energy).reshape(x.shape)
+
+
 def _by_temperature(function: Any, batch: np.ndarray, beta: np.ndarray, shape: tuple) -> np.ndarray:
     """Call function(rows, beta) once for every temperature there is: `reduced` takes one beta a call."""
     if (beta == beta[0]).all():

@@ -15,7 +15,8 @@ import numpy as np
 
 from samplers import protocols, random
 from samplers.borrowed import borrow
-from samplers.compiled import Driver, call_sweep, tag
+from samplers.compiled import Driver, call_sweep, call_wide_sweep, tag
+from samplers.lanes import LANES, lane_scratch
 
 State = dict[str, np.ndarray]  # arrays with one row a chain: always x (chains, sites), stream and beta
 
@@ -41,17 +42,40 @@ def run(tag, p, state, settings, x, streams, draws, thin, first, scratch, out, a
         random.save(streams, chain, stream)
 
 
+@Driver
+def run_wide(tag, p, state, settings, x, streams, draws, thin, first, scratch, out, acceptance):
+    """What `run` does, for energies that take eight chains at once."""
+    p, state, settings, scratch = borrow(p), borrow(state), borrow(settings), borrow(scratch)
+    x, streams, out, acceptance = borrow(x), borrow(streams), borrow(out), borrow(acceptance)
+    for begin in range(0, x.shape[0], LANES):
+        rows = begin, min(begin + LANES, x.shape[0])
+        for draw in range(draws):
+            accepted = acceptance[:, draw]
+            for sweep in range(thin):
+                adapting = -1 if first < 0 else first + draw * thin + sweep
+                call_wide_sweep(tag, p, state, settings, scratch, rows, adapting, streams, accepted)
+            if out.shape[1] > 0:
+                out[rows[0] : rows[1], draw] = x[rows[0] : rows[1]]
+            if not np.isfinite(accepted[rows[0] : rows[1]]).all():
+                break
+
+
 class Kernel(NamedTuple):
     """The compiled part of a sampler.
 
     `sweep(tag, p, state, settings, scratch, chain, adapting, stream) -> (acceptance, stream)` moves one chain: `state`
     is the tuple of the named arrays, `scratch` has `scratch_rows` rows of the size of x, `adapting` is the number of
     the warm-up sweep or -1. A NaN acceptance says that the chain failed.
+
+    `wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted)` moves the chains from rows[0] up to
+    rows[1], at most eight, of an energy that takes lanes, and adds to their `accepted`: see samplers.lanes. Its scratch
+    is (vectors, numbers): `scratch_rows` times x of eight chains, and six numbers of each.
     """
 
     sweep: Any
     arrays: tuple[str, ...]
     scratch_rows: int = 0
+    wide: Any = None
 
 
 class Sampler:
@@ -111,13 +135,18 @@ class Sampler:
             if out is None:
                 out = np.empty((chains, 0, sites), state["x"].dtype)
             functions = energy.compiled
-            label = tag(functions, kernel.sweep)
+            wide = kernel.wide is not None and functions.lanes
+            label = tag(functions, kernel.wide if wide else kernel.sweep)
 
             def part(rows: slice) -> None:
                 arrays = tuple(state[name][rows] for name in kernel.arrays)
                 chain_state = (functions.params, arrays, settings, state["x"][rows], state["stream"][rows])
-                scratch = np.empty((kernel.scratch_rows, sites))
-                run(label, *chain_state, draws, thin, first, scratch, out[rows], acceptance[rows])
+                if wide:
+                    lanes = lane_scratch(kernel.scratch_rows, sites), lane_scratch(1, 6)[0]
+                    run_wide(label, *chain_state, draws, thin, first, lanes, out[rows], acceptance[rows])
+                else:
+                    scratch = np.empty((kernel.scratch_rows, sites))
+                    run(label, *chain_state, draws, thin, first, scratch, out[rows], acceptance[rows])
 
             over_chains(part, chains)
             return acceptance

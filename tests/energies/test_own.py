@@ -157,6 +157,32 @@ def test_a_torch_module_is_an_energy(dtype: torch.dtype) -> None:
     assert np.array_equal(chains.x, samplers.sample(energy, samplers.MALA(), **RUN).x)
 
 
+def test_energy_and_gradient_come_from_one_pass_through_a_network() -> None:
+    passes = []
+
+    def well(x: torch.Tensor) -> torch.Tensor:
+        passes.append(len(x))
+        return (x[:, 0] ** 2 - 1.0) ** 2 + 0.5 * x[:, 1] ** 2
+
+    run = {"chains": 3, "draws": 1, "warmup": 0, "thin": 10, "seed": 5, "progress": False}
+    for sampler, a_sweep in ((samplers.MALA(), 1), (samplers.HMC(steps=4), 4), (samplers.Langevin(0.01), 1)):
+        counts = []
+        for thin in (10, 20):
+            passes.clear()
+            samplers.sample(ebm.TorchEnergy(well, shape=(2,)), sampler, **{**run, "thin": thin})
+            counts.append(len(passes))
+        assert counts[1] - counts[0] == 10 * a_sweep
+
+
+def test_the_gradient_of_a_network_leaves_its_argument_alone() -> None:
+    energy = ebm.TorchEnergy(lambda x: (x**2).sum(1), shape=(2,))
+    x = torch.ones(3, 2, dtype=torch.float64)
+    assert torch.equal(energy.grad(x), 2.0 * x) and not x.requires_grad
+    u, gradient = energy.reduced_and_grad(np.ones((3, 2)), 0.5)
+    np.testing.assert_array_equal(u, np.ones(3))
+    np.testing.assert_array_equal(gradient, np.ones((3, 2)))
+
+
 def test_a_torch_twin_of_a_built_in_energy_gives_its_trajectory() -> None:
     def well(x: torch.Tensor) -> torch.Tensor:
         return (x[:, 0] ** 2 - 1.0) ** 2 + 0.5 * x[:, 1] ** 2
