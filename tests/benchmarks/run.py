@@ -13,11 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import boltzmann_machines
+import clusters
+import gaussians
+import langevin
 import lattices
 import report
+import scaling
+import start_up
+import streaming
+import wavefunctions
 from timing import Line, Missing
 
-TOPICS = (lattices, boltzmann_machines)
+TOPICS = (
+    lattices, clusters, boltzmann_machines, langevin, gaussians, wavefunctions, streaming, start_up, scaling,
+)  # fmt: skip
 LINES: dict[str, Callable[[], Line]] = {name: line for topic in TOPICS for name, line in topic.LINES.items()}
 TIMEOUT = 600.0  # seconds a line
 
