@@ -5,7 +5,7 @@ from typing import Any
 
 import limits
 import numpy as np
-from timing import Check, Line, Side, compare, same
+from timing import Check, Line, Side, compare, fastest, same
 
 import ebm
 import samplers
@@ -45,12 +45,6 @@ def products() -> list[Side]:
     return limits.products([(CHAINS, VISIBLE, HIDDEN), (CHAINS, HIDDEN, VISIBLE)], CHAINS)
 
 
-def _best(sides: list[Side]) -> Side:
-    from timing import fastest
-
-    return fastest(sides)
-
-
 def check_gibbs(rbm: Any, v: np.ndarray, theirs: np.ndarray) -> Check:
     """Compare free energies after 20 sweeps from the same start."""
     mine = np.asarray(gibbs_sweeps(rbm, v, 20, keep_x=True).x)[:, 0]
@@ -60,8 +54,8 @@ def check_gibbs(rbm: Any, v: np.ndarray, theirs: np.ndarray) -> Check:
 def gibbs_products() -> Line:
     """Block Gibbs beside its bare products."""
     rbm, v = machine()
-    limit = _best(products())
-    return compare(GIBBS, "chain-sweeps/s", 0.85, ours(rbm, v), [limit], (), (limit, 1.0))
+    limit = fastest(products())
+    return compare(GIBBS, "chain-sweeps/s", 0.85, [ours(rbm, v)], [limit], (), (limit, 1.0))
 
 
 def gibbs_rbms() -> Line:
@@ -88,7 +82,7 @@ def gibbs_rbms() -> Line:
 
     sides = [Side(f"rbms ({k} torch threads)", partial(work, threads=k)) for k in range(1, limits.THREADS + 1)]
     check = check_gibbs(rbm, v, peer.sample_state(chains=chains, n_steps=20)["visible"].numpy())
-    return compare(GIBBS, "chain-sweeps/s", 2.5, ours(rbm, v), sides, [check], (_best(products()), 1.0))
+    return compare(GIBBS, "chain-sweeps/s", 2.5, [ours(rbm, v)], sides, [check], (fastest(products()), 1.0))
 
 
 def gibbs_sklearn() -> Line:
@@ -113,7 +107,7 @@ def gibbs_sklearn() -> Line:
 
     check = check_gibbs(rbm, v, sweeps(20))
     peers = [Side("scikit-learn (float32)", work)]
-    return compare(GIBBS, "chain-sweeps/s", 2.0, ours(rbm, v), peers, [check], (_best(products()), 1.0))
+    return compare(GIBBS, "chain-sweeps/s", 2.0, [ours(rbm, v)], peers, [check], (fastest(products()), 1.0))
 
 
 def images() -> np.ndarray:
@@ -156,7 +150,7 @@ def epoch_ours(data: np.ndarray) -> Side:
 def epoch_limit() -> Side:
     """The products that an epoch cannot do without: three passes between the layers and one gradient of both terms."""
     shapes = [(BATCH, VISIBLE, HIDDEN)] * 2 + [(BATCH, HIDDEN, VISIBLE), (VISIBLE, 2 * BATCH, HIDDEN)]
-    return _best(limits.products(shapes, BATCH / IMAGES))
+    return fastest(limits.products(shapes, BATCH / IMAGES))
 
 
 def check_epoch(data: np.ndarray, b: np.ndarray, W: np.ndarray, who: str) -> Check:
@@ -173,7 +167,7 @@ def epoch_products() -> Line:
     rbm = learn(data, 1)
     limit = epoch_limit()
     checks = [check_epoch(data, rbm.b, rbm.W, "ours")]
-    return compare(EPOCH, "epochs/s", 0.65, epoch_ours(data), [limit], checks, (limit, 1.0))
+    return compare(EPOCH, "epochs/s", 0.65, [epoch_ours(data)], [limit], checks, (limit, 1.0))
 
 
 def epoch_rbms() -> Line:
@@ -216,7 +210,7 @@ def epoch_rbms() -> Line:
         check_epoch(data, rbm.b, rbm.W, "ours"),
         check_epoch(data, peer.vbias.numpy(), peer.weight_matrix.numpy(), "rbms"),
     ]
-    return compare(EPOCH, "epochs/s", 2.0, epoch_ours(data), sides, checks, (epoch_limit(), 1.0))
+    return compare(EPOCH, "epochs/s", 2.0, [epoch_ours(data)], sides, checks, (epoch_limit(), 1.0))
 
 
 LINES = {

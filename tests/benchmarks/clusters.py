@@ -80,7 +80,7 @@ def cluster(name: str, sweeps: int) -> Line:
     mine, my_series = ours(getattr(samplers, name)(), sweeps)
     theirs, their_series = peapods()
     return compare(
-        f"{name}, L = {SIDE}, T_c, {CHAINS} chains", "ESS of |m|/s", 3.0, mine, [theirs],
+        f"{name}, L = {SIDE}, T_c, {CHAINS} chains", "ESS of |m|/s", 3.0, [mine], [theirs],
         [my_series.check("ours"), their_series.check("peapods")], note=f"a step of ours is {sweeps} sweeps",
     )  # fmt: skip
 

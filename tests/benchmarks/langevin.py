@@ -88,7 +88,7 @@ def well(chains: int, by_hand: bool, goal: float) -> Line:
     model = well_model(by_hand)
     peers = torchebm(model, chains, "gradient by hand" if by_hand else "autograd", (1,))
     return compare(
-        f"Langevin, 2-D double well, {chains:,} chains", "steps/s", goal, ours(energy, chains), peers,
+        f"Langevin, 2-D double well, {chains:,} chains", "steps/s", goal, [ours(energy, chains)], peers,
         [check(energy, model)], (limits.random_words(), 2.0), "limit: a 64-bit word a normal number",
     )  # fmt: skip
 
@@ -124,14 +124,28 @@ def network_energies() -> tuple[Any, Any]:
     return ebm.TorchEnergy(Network(), shape=(2,)), Model()
 
 
+def _torch_threads(side: Side, threads: int) -> Side:
+    import torch
+
+    def work(n: int) -> float:
+        torch.set_num_threads(threads)
+        units = side.work(n)
+        torch.set_num_threads(limits.THREADS)
+        return units
+
+    return Side(f"{side.name} ({threads} torch threads)", work)
+
+
 def network(chains: int, goal: float) -> Line:
     """The network."""
     energy, model = network_energies()
     # The products forwards and backwards, but for the layers of one or two columns.
     shapes = [(chains, 128, 128)] * 2
+    cores = range(1, limits.THREADS + 1)
+    ours_threads = [_torch_threads(ours(energy, chains), k) for k in cores]
     return compare(
-        f"Langevin, torch MLP 2-128-128-1, {chains:,} chains", "steps/s", goal, ours(energy, chains),
-        torchebm(model, chains, "autograd", tuple(range(1, limits.THREADS + 1))), [check(energy, model)],
+        f"Langevin, torch MLP 2-128-128-1, {chains:,} chains", "steps/s", goal, ours_threads,
+        torchebm(model, chains, "autograd", tuple(cores)), [check(energy, model)],
         (limits.products(shapes, chains)[0], 1.0), "limit: the products of its 128 x 128 layer",
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Spin lattices by Metropolis: peapods (Rust) and dwave-samplers (C++)."""
 
 import math
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -114,8 +115,7 @@ def dwave_reads(energy: Any, spins: np.ndarray, beta: float, sweeps: int, seed: 
 
 
 def dwave(energy: Any, spins: np.ndarray, beta: float) -> list[Side]:
-    """dwave-samplers from given spins; the time in which it builds its lists, that of a run of one sweep, is left out."""
-    import time
+    """dwave-samplers from given spins; the time of a run of one sweep, in which it builds its lists, is left out."""
 
     def work(n: int) -> float:
         dwave_reads(energy, spins.copy(), beta, n, 1)
@@ -157,7 +157,7 @@ def square_peapods(side: int, chains: int, goal: float) -> Line:
     ]
     return compare(
         f"2-D Ising Metropolis, L = {side}, T_c, {chains} chains", "flips/s", goal,
-        ours(energy, chains, BETA_C, init), peapods((side, side), None, chains, BETA_C), checks,
+        [ours(energy, chains, BETA_C, init)], peapods((side, side), None, chains, BETA_C), checks,
         (limits.random_words(), 1 / 8), "limit: a random byte a proposal",
     )  # fmt: skip
 
@@ -170,7 +170,7 @@ def square_dwave(side: int, chains: int, goal: float) -> Line:
     checks = [check_ours(side, chains), check_square(side, chains, "dwave", energies)]
     return compare(
         f"2-D Ising Metropolis, L = {side}, T_c, {chains} chains", "flips/s", goal,
-        ours(energy, chains, BETA_C, init), dwave(energy, flat, BETA_C), checks,
+        [ours(energy, chains, BETA_C, init)], dwave(energy, flat, BETA_C), checks,
         (limits.random_words(), 1 / 8), "limit: a random byte a proposal",
     )  # fmt: skip
 
@@ -192,7 +192,7 @@ def _glass_energies(energy: Any) -> np.ndarray:
 def _glass_line(energy: Any, init: np.ndarray, peer: list[Side], energies: np.ndarray) -> Line:
     return compare(
         f"3-D +-J spin glass, L = {SIDE}, T = 1.2, {CHAINS} chains", "flips/s", 5.0,
-        ours(energy, CHAINS, BETA_GLASS, init), peer,
+        [ours(energy, CHAINS, BETA_GLASS, init)], peer,
         [same(f"e(beta = {BETA_GLASS_CHECK})", _glass_energies(energy), energies)],
         (limits.random_words(), 1 / 8), "limit: a random byte a proposal",
     )  # fmt: skip

@@ -57,8 +57,8 @@ def write(lines: dict[str, Line], load: float, folder: Path) -> None:
     """Write README.md, metrics.json and figure.png."""
     folder.mkdir(parents=True, exist_ok=True)
     machine = (
-        f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, {samplers.get_threads()} threads, "
-        f"load {load:.1f} when the run began"
+        f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"{samplers.get_threads()} threads, load {load:.1f} when the run began"
     )
     record = {
         "machine": machine,
@@ -73,7 +73,7 @@ def write(lines: dict[str, Line], load: float, folder: Path) -> None:
         f"""# Benchmarks
 
 Ours and the peer's runs in turn, median of {PAIRS} pairs ({machine}). Written by `make bench`; a line alone:
-`.venv/bin/python tests/benchmarks/run.py NAME`. Look at the ratios: rates depend on the machine and on who else uses it.
+`.venv/bin/python tests/benchmarks/run.py NAME`. Look at the ratios: rates depend on the machine and its other users.
 The limit is a random-number generator that fills a buffer, or the bare matrix products, measured in the same pairs.
 Ranges of the ratios, and how many cores each side kept busy, are in metrics.json.
 

@@ -39,7 +39,7 @@ def _with_threads(threads: int, side: Side) -> Side:
 def threads(work: str, energy: Any, chains: int) -> Line:
     """Two threads over one."""
     side = lattices.ours(energy, chains, lattices.BETA_C)
-    return compare(work, "flips/s", 1.8, _with_threads(2, side), [_with_threads(1, side)])
+    return compare(work, "flips/s", 1.8, [_with_threads(2, side)], [_with_threads(1, side)])
 
 
 LINES = {

@@ -39,7 +39,7 @@ def cost(thin: int, most: float) -> Line:
         alike = bool(np.array_equal(np.asarray(disk.x), memory.x))
     line = compare(
         f"every draw of 64x64 Ising to HDF5, thin = {thin}, 4 chains", "draws/s", 1.0 / (1.0 + most),
-        Side("ebmlab", stored), [Side("ebmlab in memory", kept)], [Check(alike, "the file holds the same bits")],
+        [Side("ebmlab", stored)], [Side("ebmlab in memory", kept)], [Check(alike, "the file holds the same bits")],
     )  # fmt: skip
     return line._replace(note=f"{line.note}; storing costs {100 * (1 / line.ratio - 1):.0f} % of sampling")
 
@@ -47,8 +47,8 @@ def cost(thin: int, most: float) -> Line:
 def emcee_draws() -> Line:
     """Every step of walkers on a normal distribution to HDF5, in draws of a walker a second.
 
-    emcee with one vectorised density, a stretch move and its HDFBackend without compression, its fastest; its file gains
-    each step, as ours does. Ours: a random walk of the same number of chains; another kernel, so raw draws are compared.
+    emcee with one vectorised density, a stretch move and its HDFBackend without compression, its fastest; its file
+    gains each step, as ours does. Ours: a random walk of as many chains; another kernel, so raw draws are compared.
     """
     import emcee
 
@@ -83,7 +83,7 @@ def emcee_draws() -> Line:
     mean = float((sampler.get_chain(discard=500) ** 2).sum(2).mean())
     other = Check(abs(mean - DIMENSION) < 1.0, f"emcee <x^2> {mean:.3g} ({time.perf_counter() - began:.1f} s)")
     return compare(
-        f"every draw to HDF5, {WALKERS} chains in {DIMENSION}-D", "draws/s", 50.0, Side("ebmlab", ours),
+        f"every draw to HDF5, {WALKERS} chains in {DIMENSION}-D", "draws/s", 50.0, [Side("ebmlab", ours)],
         [Side("emcee (HDFBackend, vectorised)", theirs)], [check, other],
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Pairs of runs: ours and the other side's in turn, so that a busy machine slows both; what counts is the ratio.
 
-A side is a function that does n pieces of work and returns how many units it did. Settings of the other side that depend
-on the machine (threads, batching, generator) are tried first, and the fastest is the one we compare with.
+A side is a function that does n pieces of work and returns how many units it did. Settings that depend on the machine
+(threads, batching, generator) are tried first, and the fastest of each side enters the comparison.
 """
 
 import math
@@ -102,12 +102,14 @@ def fastest(sides: Sequence[Side]) -> Side:
 
 
 def compare(
-    work: str, unit: str, goal: float, ours: Side, theirs: Sequence[Side], checks: Sequence[Check] = (),
+    work: str, unit: str, goal: float, ours: Sequence[Side], theirs: Sequence[Side], checks: Sequence[Check] = (),
     limit: tuple[Side, float] | None = None, note: str = "",
 ) -> Line:  # fmt: skip
-    """Time ours, the fastest setting of theirs and the limit in turn; the limit comes with its units per unit of ours."""
+    """Time the fastest settings of both and the limit in turn; the limit comes with its units per unit of ours."""
     other = fastest(theirs)
-    sides = [ours, other] + ([limit[0]] if limit else [])
+    sides = [fastest(ours), other, limit[0] if limit else other]
+    if sides[2] is other:
+        sides.pop()
     counts = [pieces(side, SECONDS) for side in sides]
     runs = [[run(side, n) for side, n in zip(sides, counts, strict=True)] for _ in range(PAIRS)]
     rates = np.array([[r.rate for r in pair] for pair in runs])
@@ -117,7 +119,7 @@ def compare(
     return Line(
         work=work, unit=unit, goal=goal, ours=float(middle[0]), peer=other.name, theirs=float(middle[1]),
         ratio=float(np.median(ratios)),
-        share=float(np.median(rates[:, 0] * limit[1] / rates[:, 2])) if limit else math.nan,
+        share=float(np.median(rates[:, 0] * limit[1] / rates[:, -1])) if limit else math.nan,
         limit=limit[0].name if limit else "",
         cores=(float(cores[0]), float(cores[1])), spread=(float(ratios.min()), float(ratios.max())),
         right=all(check.right for check in checks), note="; ".join([c.evidence for c in checks] + [note] * bool(note)),

@@ -73,7 +73,7 @@ def wavefunction(sites: int, goal: float) -> Line:
     """One line; the check compares the energies -ln |psi|^2 of both sides' last states."""
     if "RBMWaveFunction" not in dir(ebm):
         raise Missing("ebm.RBMWaveFunction")
-    energy = ebm.RBMWaveFunction(*_ordered(sites))
+    energy = ebm.RBMWaveFunction(*parameters(sites))
     mine = np.asarray(_sample(energy, CHECK_CHAINS, CHECK_SWEEPS, True).x)[:, 0]
     peer = NetKet(sites, CHECK_CHAINS, "int8")
     for _ in range(CHECK_SWEEPS // 10):
@@ -87,12 +87,7 @@ def wavefunction(sites: int, goal: float) -> Line:
         return float(n * 256 * sites)
 
     ours = Side("ebmlab", work)
-    return compare(f"RBM wavefunction, N = M = {sites}", "proposals/s", goal, ours, sides, [check])
-
-
-def _ordered(sites: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """W, a, b in the order of our constructor."""
-    return parameters(sites)
+    return compare(f"RBM wavefunction, N = M = {sites}", "proposals/s", goal, [ours], sides, [check])
 
 
 def log_psi(sites: int, x: np.ndarray) -> np.ndarray:
