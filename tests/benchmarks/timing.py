@@ -28,7 +28,7 @@ class Side(NamedTuple):
     Attributes:
         name: the library and its setting.
         work: does n pieces of work, returns the units done.
-        setup: seconds of each call that are not work; subtracted.
+        setup: seconds of each call that are not work; subtracted, and runs are made several times as long.
     """
 
     name: str
@@ -76,12 +76,13 @@ def run(side: Side, n: int) -> Run:
     began, busy = time.perf_counter(), time.process_time()
     units = side.work(n)
     seconds, busy = time.perf_counter() - began, time.process_time() - busy
-    return Run(units / max(seconds - side.setup, 1e-9), busy / seconds)
+    net = max(seconds - side.setup, 0.5 * seconds)  # on a busy machine the set-up may have been measured too long
+    return Run(units / net, busy / seconds)
 
 
 def pieces(side: Side, seconds: float) -> int:
     """Find how many pieces of work take about so long; the first call, which compiles, does not count."""
-    n = 1
+    n, seconds = 1, max(seconds, 5.0 * side.setup)
     side.work(1)
     while True:
         began = time.perf_counter()
