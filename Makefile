@@ -11,7 +11,7 @@ help:
 	@echo "make demo      learn handwritten digits with a Boltzmann machine (results/rbm_digits/)"
 	@echo "make test      the tests; make test-all adds the slow ones"
 	@echo "make lint      ruff and mypy"
-	@echo "make bench     time us beside other libraries"
+	@echo "make bench     time us beside other libraries; some lines only: make bench LINES=\"wolff rbm-rbms\""
 	@echo "make clean     remove .venv and all caches"
 	@echo "Another interpreter for .venv: make PYTHON=python3.12 ..."
 
@@ -33,8 +33,13 @@ lint: environment
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
 
+# The other libraries are installed when they are first needed; .venv/peers says for which package lists they are.
 bench: environment
-	@$(VENV_PYTHON) tests/benchmarks/run.py
+	@lists="$$(cat pyproject.toml constraints.txt | cksum)"; \
+	if [ "$$(cat .venv/peers 2>/dev/null)" = "$$lists" ]; then exit 0; fi; \
+	echo "Installing the libraries to compare with into .venv"; \
+	$(PIP_INSTALL) --no-build-isolation -e ".[test,bench]" && echo "$$lists" > .venv/peers
+	@$(VENV_PYTHON) tests/benchmarks/run.py $(LINES)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

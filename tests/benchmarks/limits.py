@@ -1,0 +1,103 @@
+"""Physical limits, measured beside what they limit: random words, matrix products, memory copies; two threads each."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numba import njit, uint64
+from timing import Side
+
+from samplers.random import make_streams
+
+THREADS = os.cpu_count() or 1
+LANES = 32
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _random_words(states, out, rounds):
+    """Fill `out` over and over from interleaved xoshiro256++ generators, in vector registers."""
+    a, b, c, d = states[0], states[1], states[2], states[3]
+    for _ in range(rounds):
+        for begin in range(0, out.shape[0], LANES):
+            for k in range(LANES):
+                total = a[k] + d[k]
+                out[begin + k] = ((total << uint64(23)) | (total >> uint64(41))) + a[k]
+                shifted = b[k] << uint64(17)
+                c[k] ^= a[k]
+                d[k] ^= b[k]
+                b[k] ^= c[k]
+                a[k] ^= d[k]
+                c[k] ^= shifted
+                d[k] = (d[k] << uint64(45)) | (d[k] >> uint64(19))
+
+
+def _on_all_threads(part: Callable[[int], None]) -> None:
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(part, range(THREADS)))
+
+
+def random_words() -> Side:
+    """64-bit random words a second, written to a buffer that stays in the first-level cache."""
+    states = [np.ascontiguousarray(make_streams(k, LANES).T) for k in range(THREADS)]
+    buffers = [np.empty(2048, np.uint64) for _ in range(THREADS)]
+
+    def work(n: int) -> float:
+        _on_all_threads(lambda k: _random_words(states[k], buffers[k], 1000 * n))
+        return 1000.0 * n * 2048 * THREADS
+
+    return Side("random 64-bit words", work)
+
+
+def sfc64() -> Side:
+    """64-bit words a second of numpy's fastest generator, as uniform float64."""
+    generators = [np.random.Generator(np.random.SFC64(k)) for k in range(THREADS)]
+    buffers = [np.empty(2048) for _ in range(THREADS)]
+
+    def part(k: int, n: int) -> None:
+        for _ in range(1000 * n):
+            generators[k].random(out=buffers[k])
+
+    def work(n: int) -> float:
+        _on_all_threads(lambda k: part(k, n))
+        return 1000.0 * n * 2048 * THREADS
+
+    return Side("numpy SFC64 words", work)
+
+
+def products(shapes: list[tuple[int, int, int]], units: float) -> list[Side]:
+    """The bare float32 products (n, k) @ (k, m), by numpy's and by torch's BLAS; `units` are done by all of them."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    arrays = [
+        [rng.random(shape, np.float32) for shape in ((n, k), (k, m))] + [np.empty((n, m), np.float32)]
+        for n, k, m in shapes
+    ]
+    tensors = [[torch.from_numpy(array) for array in triple] for triple in arrays]
+
+    def by_numpy(repeats: int) -> float:
+        for _ in range(repeats):
+            for a, b, out in arrays:
+                np.matmul(a, b, out=out)
+        return repeats * units
+
+    def by_torch(repeats: int) -> float:
+        for _ in range(repeats):
+            for a, b, out in tensors:
+                torch.mm(a, b, out=out)
+        return repeats * units
+
+    return [Side("bare products (numpy)", by_numpy), Side("bare products (torch)", by_torch)]
+
+
+def memory_copy() -> Side:
+    """Bytes a second copied from one large array to another."""
+    size = 2**26
+    pairs = [(np.ones(size, np.uint8), np.empty(size, np.uint8)) for _ in range(THREADS)]
+
+    def work(n: int) -> float:
+        _on_all_threads(lambda k: [np.copyto(pairs[k][1], pairs[k][0]) for _ in range(n)] and None)
+        return float(n * size * THREADS)
+
+    return Side("memory copy", work)

@@ -1,0 +1,49 @@
+"""How our own speed goes with the size of a lattice and with threads; ratios of ourselves."""
+
+from functools import partial
+from typing import Any
+
+import lattices
+import numpy as np
+from timing import PAIRS, SECONDS, Line, Side, compare, pieces, run
+
+import ebm
+import samplers
+
+SIDES = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
+
+
+def sizes() -> Line:
+    """The slowest size over the fastest: two chains each, all sizes in turn."""
+    sides = [lattices.ours(ebm.Ising((side, side)), 2, lattices.BETA_C) for side in SIDES]
+    counts = [pieces(side, SECONDS) for side in sides]
+    rates = np.array([[run(side, n).rate for side, n in zip(sides, counts, strict=True)] for _ in range(PAIRS)])
+    middle = np.median(rates, axis=0)
+    ratios = rates.min(axis=1) / rates.max(axis=1)
+    shown = ", ".join(f"{side}: {rate:.3g}" for side, rate in zip(SIDES, middle, strict=True))
+    return Line(
+        work="2-D Ising Metropolis, T_c, 2 chains, L = 64 to 8192: slowest", unit="flips/s", goal=0.5,
+        ours=float(middle.min()), peer="the fastest size", theirs=float(middle.max()), ratio=float(np.median(ratios)),
+        spread=(float(ratios.min()), float(ratios.max())), note=f"flips/s by L: {shown}",
+    )  # fmt: skip
+
+
+def _with_threads(threads: int, side: Side) -> Side:
+    def work(n: int) -> float:
+        samplers.set_threads(threads)
+        return side.work(n)
+
+    return Side(f"{threads} thread{'s' if threads > 1 else ''}", work)
+
+
+def threads(work: str, energy: Any, chains: int) -> Line:
+    """Two threads over one."""
+    side = lattices.ours(energy, chains, lattices.BETA_C)
+    return compare(work, "flips/s", 1.8, [_with_threads(2, side)], [_with_threads(1, side)])
+
+
+LINES = {
+    "scaling-sizes": sizes,
+    "threads-chains": partial(threads, "1 -> 2 threads, 32 chains of 64x64 Ising", ebm.Ising((64, 64)), 32),
+    "threads-lattice": partial(threads, "1 -> 2 threads, one 4096x4096 Ising", ebm.Ising((4096, 4096)), 1),
+}
