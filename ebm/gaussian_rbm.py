@@ -99,6 +99,7 @@ class GaussianRBM(Energy):
     """
 
     domain = "real"
+    linear_in_beta = False
     n_visible: int
     n_hidden: int
     W, b, c, sigma = Parameter(), Parameter(), Parameter(), Parameter()

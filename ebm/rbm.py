@@ -82,6 +82,7 @@ class RBM(Energy):
     """
 
     domain = "binary"
+    linear_in_beta = False
     n_visible: int
     n_hidden: int
     W, b, c = Parameter(), Parameter(), Parameter()

@@ -1,7 +1,7 @@
 """samplers: the engine of ebmlab. Sample any energy, keep the chains, trust or distrust them.
 
 energy      anything with shape, domain and a call E(x)            samplers.protocols, samplers.check
-samplers    Metropolis, Gibbs, Langevin, UnderdampedLangevin, MALA, HMC
+samplers    Metropolis, Gibbs, Langevin, UnderdampedLangevin, MALA, HMC, ParallelTempering
 run         sample(energy, sampler, ...) -> Chains                 Chains.save, load, Chains.to_arviz
 diagnose    summary(chains), integrated_autocorrelation_time, estimate, plots
 """
@@ -21,6 +21,7 @@ from samplers.run import sample
 from samplers.sampler import Kernel, Sampler, get_threads, set_threads
 from samplers.store import StoreError
 from samplers.summary import Summary, summary
+from samplers.tempering import ParallelTempering
 
 __all__ = [
     "HMC",
@@ -32,6 +33,7 @@ __all__ = [
     "Kernel",
     "Langevin",
     "Metropolis",
+    "ParallelTempering",
     "Sampler",
     "SamplingError",
     "StoreError",

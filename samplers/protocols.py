@@ -80,6 +80,11 @@ def has_gradient(energy: Any) -> bool:
     return isinstance(energy, Differentiable)
 
 
+def is_linear(energy: Any) -> bool:
+    """Whether u = beta E: true without a method `reduced`; an energy that has one says so by `linear_in_beta`."""
+    return getattr(energy, "reduced", None) is None or bool(getattr(energy, "linear_in_beta", False))
+
+
 def name_of(energy: Any) -> str:
     """The name of an energy's class, for messages."""
     return type(energy).__name__
@@ -153,7 +158,7 @@ def reduced(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray:
     """Return u of every chain, (chains,), for flat x (chains, sites) and beta (chains,)."""
     batch = x.reshape(len(x), *energy.shape)
     own = getattr(energy, "reduced", None)
-    if own is None:
+    if own is None or (is_linear(energy) and not _is_one(beta)):
         return beta * _vector(energy(batch), len(x), energy)
     return _by_temperature(lambda rows, b: _vector(own(rows, b), len(rows), energy), batch, beta, ())
 
@@ -162,7 +167,7 @@ def reduced_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray
     """Return du/dx of every chain, flat (chains, sites)."""
     batch = x.reshape(len(x), *energy.shape)
     own = getattr(energy, "reduced_grad", None)
-    if own is None:
+    if own is None or (is_linear(energy) and not _is_one(beta)):
         return beta[:, None] * _gradient(energy.grad(batch), batch.shape, energy).reshape(x.shape)
     rows = _by_temperature(lambda rows, b: _gradient(own(rows, b), rows.shape, energy), batch, beta, energy.shape)
     return rows.reshape(x.shape)
@@ -170,12 +175,17 @@ def reduced_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray
 
 def _by_temperature(function: Any, batch: np.ndarray, beta: np.ndarray, shape: tuple) -> np.ndarray:
     """Call function(rows, beta) once for every temperature there is: `reduced` takes one beta a call."""
-    if (beta == beta[0]).all():
+    if _is_one(beta):
         return function(batch, float(beta[0]))
     out = np.empty((len(batch), *shape))
     for one in np.unique(beta):
         out[beta == one] = function(batch[beta == one], float(one))
     return out
+
+
+def _is_one(beta: np.ndarray) -> bool:
+    """Whether all chains have one temperature."""
+    return bool((beta == beta[0]).all())
 
 
 def _gradient(value: Any, shape: tuple, energy: Any) -> np.ndarray:

@@ -89,6 +89,7 @@ def sample(
             observe(name, function, state["x"].reshape(chains, *energy.shape))  # a fault shows before there is a file
         shape = tuple(energy.shape) if keep_x else None
         layout = variables(energy.domain, shape, state["x"].dtype, protocols.has_energy(energy), names)
+        layout.update(sampler.recorded(energy))
         story["domain"] = energy.domain
         if store is None:
             memory = Memory(chains, draws, layout)
@@ -101,7 +102,7 @@ def sample(
         raise KeyboardInterrupt
     if store is not None:
         return load(store)
-    return from_arrays(memory.arrays, {**story, **checkpoint.settled(state)})
+    return from_arrays(memory.arrays, layout, {**story, **checkpoint.settled(state)})
 
 
 def _run(
@@ -143,12 +144,13 @@ def _check(
     protocols.check_positive(warmup, "warmup", integer=True, zero=True)
     protocols.check_positive(thin, "thin", integer=True)
     protocols.check_positive(beta, "beta")
+    sampler.check_run(energy, int(warmup), float(beta))
     if seed is not None:
         protocols.check_positive(seed, "seed", integer=True, zero=True)
     for name, function in (observables or {}).items():
         if not callable(function):
             raise TypeError(f"observables[{name!r}] must be a function (n, *shape) -> (n,), got {function!r}")
-        if name in ("x", "energy", "acceptance"):
+        if name in ("x", "energy", "acceptance", *sampler.recorded(energy)):
             raise ValueError(f"observables must not use the name {name!r}: it is recorded anyway")
     if resume and store is None:
         raise ValueError("resume=True needs store, the file to go on with, got store=None")
