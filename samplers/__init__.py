@@ -1,11 +1,14 @@
 """samplers: the engine of ebmlab. Sample any energy, keep the chains, trust or distrust them.
 
 energy      anything with shape, domain and a call E(x)            samplers.protocols, samplers.check
-samplers    Metropolis, Gibbs, Langevin, UnderdampedLangevin, MALA, HMC, ParallelTempering
+samplers    Metropolis, Gibbs, Langevin, UnderdampedLangevin, MALA, HMC, AnnealedLangevin,
+            ParallelTempering(sampler, betas)
 run         sample(energy, sampler, ...) -> Chains                 Chains.save, load, Chains.to_arviz
+minimise    simulated_annealing(energy, sampler, betas=...) -> Annealed
 diagnose    summary(chains), integrated_autocorrelation_time, estimate, plots
 """
 
+from samplers.annealed_langevin import AnnealedLangevin
 from samplers.autocorrelation import AutocorrelationTime, effective_sample_size, integrated_autocorrelation_time
 from samplers.blocks import SamplingError
 from samplers.chains import Chains, load
@@ -19,6 +22,7 @@ from samplers.metropolis import Metropolis
 from samplers.plots import plot_autocorrelation, plot_energy, plot_overview, plot_rank, plot_trace
 from samplers.run import sample
 from samplers.sampler import Kernel, Sampler, get_threads, set_threads
+from samplers.simulated_annealing import Annealed, simulated_annealing
 from samplers.store import StoreError
 from samplers.summary import Summary, summary
 from samplers.tempering import ParallelTempering
@@ -26,6 +30,8 @@ from samplers.tempering import ParallelTempering
 __all__ = [
     "HMC",
     "MALA",
+    "Annealed",
+    "AnnealedLangevin",
     "AutocorrelationTime",
     "Chains",
     "Estimate",
@@ -52,5 +58,6 @@ __all__ = [
     "plot_trace",
     "sample",
     "set_threads",
+    "simulated_annealing",
     "summary",
 ]

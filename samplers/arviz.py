@@ -1,4 +1,4 @@
-"""Chains as ArviZ reads them: an xarray DataTree with the groups posterior, sample_stats and, of a ladder, tempering."""
+"""Chains as ArviZ reads them: an xarray DataTree with the groups posterior, sample_stats and (of a ladder) tempering."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,9 @@ def to_arviz(chains: "Chains") -> "xarray.DataTree":
         chains: the chains; configurations that lie on disk are loaded, unpacked.
     Returns:
         `posterior`: x with dimensions (chain, draw, x_dim_0, ...) and each observable (chain, draw); `sample_stats`:
-        energy and acceptance (chain, draw); `tempering`, if there is a ladder: what it recorded, with dimensions (chain,
-        draw, rung) or (chain, draw, pair); the attributes tell the run, with JSON text for what is no number or text.
+        energy and acceptance (chain, draw); `tempering`, if there is a ladder: what it recorded, with dimensions
+        (chain, draw, rung) or (chain, draw, pair); the attributes tell the run, with JSON text for what is no number
+        or text.
     Raises:
         ModuleNotFoundError: if xarray is not installed.
 

@@ -101,7 +101,8 @@ class Blocks:
         out = np.empty((self.chains, n, self.sites), self.state["x"].dtype)
         acceptance = np.zeros((self.chains, n))
         record = {k: np.empty((self.chains, n, *v.shape), v.dtype) for k, v in self.recorded.items()}
-        advance = functools.partial(self.sampler.advance, record=record) if record else self.sampler.advance
+        extra: dict[str, Any] = {"record": record} if record else {}
+        advance = functools.partial(self.sampler.advance, **extra)
         if n > 1 or self.thin == 1:
             advance(self.energy, self.state, self.settings, n, self.thin, out, acceptance=acceptance)
         elif self._long_draw(advance, acceptance, interrupted):

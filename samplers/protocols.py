@@ -40,6 +40,17 @@ class Differentiable(Space, Protocol):
 
 
 @runtime_checkable
+class NoiseConditional(Space, Protocol):
+    """A density known at every noise level: `at_noise(sigma)` is that of x + sigma xi, xi ~ N(0, 1), with x from p.
+
+    What it returns has a `grad` (minus the score) and shape and domain, and may be a full energy: any sampler that fits
+    takes it. A score model or a diffusion model is such a family; it needs no `grad` of its own.
+    """
+
+    def at_noise(self, sigma: float) -> Differentiable: ...
+
+
+@runtime_checkable
 class Compiled(Space, Protocol):
     """An energy that also gives numba functions, so that whole loops of a sampler can be compiled around it."""
 

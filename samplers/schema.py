@@ -1,7 +1,8 @@
 """What a chain file holds: the description of a run, and the HDF5 names, dimensions and attributes that carry it.
 
 `posterior/`, `sample_stats/` and, of parallel tempering, `tempering/` hold the variables with dimension scales (chain,
-draw, ...) as xarray and ArviZ read them, `checksums/` the CRC-32 of each stored chunk, `checkpoint` the state from which sampling goes on.
+draw, ...) as xarray and ArviZ read them, `checksums/` the CRC-32 of each stored chunk, `checkpoint` the state from
+which sampling goes on.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ OWN_ATTRIBUTES = frozenset(f"{library}_version" for library in (*LIBRARIES, "pyt
 _BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 STORY = (
     "Markov chains sampled by ebmlab. posterior/ holds configurations and observables, sample_stats/ energies and "
-    "statistics of the sampler, tempering/ what a temperature ladder records, all with axes (chain, draw, ...); the attributes of a dataset say how it is packed. "
+    "statistics of the sampler, tempering/ what a temperature ladder records, all with axes (chain, draw, ...); the "
+    "attributes of a dataset say how it is packed. "
     "The attributes here tell the run; those named in json_attributes are JSON text. checkpoint is the state of the "
     "sampler after the last draw. checksums/ holds zlib.crc32 of each stored chunk, axes (block of chains, of draws)."
 )
