@@ -26,6 +26,7 @@ from samplers.simulated_annealing import Annealed, simulated_annealing
 from samplers.store import StoreError
 from samplers.summary import Summary, summary
 from samplers.tempering import ParallelTempering
+from samplers.tempering_plots import plot_tempering
 
 __all__ = [
     "HMC",
@@ -55,6 +56,7 @@ __all__ = [
     "plot_energy",
     "plot_overview",
     "plot_rank",
+    "plot_tempering",
     "plot_trace",
     "sample",
     "set_threads",

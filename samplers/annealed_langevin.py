@@ -18,10 +18,12 @@ class AnnealedLangevin(Sampler):
 
     The step follows the level, step_i = step_size sigma_i^2 / sigma_L^2, and each level takes `steps` of them. Song and
     Ermon (2019, algorithm 1) write x + (alpha_i / 2) s(x, sigma_i) + sqrt(alpha_i) xi with the score s = -grad E and
-    alpha_i = epsilon sigma_i^2 / sigma_L^2: so step_i = alpha_i / 2 and step_size = epsilon / 2. Annealing is the
-    warm-up, which needs at least len(sigmas) * steps sweeps and stays at the last level for what is left of it; all draws
-    are at the last level, with the bias of Langevin at step_size. It takes what has `at_noise`
-    (`samplers.protocols.NoiseConditional`), at beta = 1: a power of a smoothed density is no smoothed density.
+    alpha_i = epsilon sigma_i^2 / sigma_L^2: so step_i = alpha_i / 2 and step_size = epsilon / 2.
+
+    Annealing is the warm-up, which needs at least len(sigmas) * steps sweeps and stays at the last level for what is
+    left of it; all draws are at the last level, with the bias of Langevin at step_size. Start it broad, such as
+    init ~ N(0, sigmas[0]^2). It takes what has `at_noise` (`samplers.protocols.NoiseConditional`), at beta = 1: a power
+    of a smoothed density is no smoothed density.
 
     Args:
         sigmas: noise levels, falling strictly, positive, in units of x.
@@ -95,7 +97,7 @@ class AnnealedLangevin(Sampler):
         first: int = -1,
         acceptance: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Run draws * thin steps, those of warm-up level by level; see `Sampler.advance`. In warm-up nothing is kept."""
+        """Run draws * thin steps, those of warm-up level by level and keeping nothing; see `Sampler.advance`."""
         if first < 0:
             last = len(self.sigmas) - 1
             return self._at_level(energy, state, last, draws, thin, out, acceptance)

@@ -1,4 +1,4 @@
-"""Chains as ArviZ reads them: an xarray DataTree with the groups posterior, sample_stats and (of a ladder) tempering."""
+"""Chains as ArviZ reads them: an xarray DataTree of the groups posterior, sample_stats and (of a ladder) tempering."""
 
 import json
 from typing import TYPE_CHECKING, Any

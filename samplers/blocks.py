@@ -66,7 +66,8 @@ class Blocks:
     def run(self, interrupted: InterruptFlag, progress: bool) -> bool:
         """Run to the end; return False if Ctrl-C came meanwhile (all complete blocks are recorded)."""
         total = self.warmup - self.warmed + self.draws - self.record.draws
-        most = max(1, BLOCK_BYTES // (self.chains * self.sites * self.state["x"].itemsize))
+        recorded = sum(variable.stored_bytes for variable in self.recorded.values())
+        most = max(1, BLOCK_BYTES // (self.chains * (self.sites * self.state["x"].itemsize + recorded)))
         size = 1
         with progress_bar(progress, total, "draw") as bar:
             while not self._ended():
@@ -102,7 +103,7 @@ class Blocks:
         acceptance = np.zeros((self.chains, n))
         record = {k: np.empty((self.chains, n, *v.shape), v.dtype) for k, v in self.recorded.items()}
         extra: dict[str, Any] = {"record": record} if record else {}
-        advance = functools.partial(self.sampler.advance, **extra)
+        advance: Callable = functools.partial(self.sampler.advance, **extra)
         if n > 1 or self.thin == 1:
             advance(self.energy, self.state, self.settings, n, self.thin, out, acceptance=acceptance)
         elif self._long_draw(advance, acceptance, interrupted):

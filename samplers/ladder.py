@@ -63,7 +63,8 @@ def round_ends(warmup: int, every: int) -> list[int]:
 def equalised(betas: np.ndarray, proposed: np.ndarray, accepted: np.ndarray, target: int) -> np.ndarray:
     """Return the ladder on which, by these rates, all neighbours are rejected equally often.
 
-    Both ends and the target keep their place, so this holds below the target and above it. Rates are shrunk a little towards 1/2: no pair counts as certain.
+    Both ends and the target keep their place, so this holds below the target and above it. Rates are shrunk a little
+    towards 1/2: no pair counts as certain.
 
     Args:
         betas: the ladder (rungs,).

@@ -169,7 +169,7 @@ def reduced(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray:
     """Return u of every chain, (chains,), for flat x (chains, sites) and beta (chains,)."""
     batch = x.reshape(len(x), *energy.shape)
     own = getattr(energy, "reduced", None)
-    if own is None or (is_linear(energy) and not _is_one(beta)):
+    if own is None or (is_linear(energy) and not _is_same(beta)):
         return beta * _vector(energy(batch), len(x), energy)
     return _by_temperature(lambda rows, b: _vector(own(rows, b), len(rows), energy), batch, beta, ())
 
@@ -178,7 +178,7 @@ def reduced_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray
     """Return du/dx of every chain, flat (chains, sites)."""
     batch = x.reshape(len(x), *energy.shape)
     own = getattr(energy, "reduced_grad", None)
-    if own is None or (is_linear(energy) and not _is_one(beta)):
+    if own is None or (is_linear(energy) and not _is_same(beta)):
         return beta[:, None] * _gradient(energy.grad(batch), batch.shape, energy).reshape(x.shape)
     rows = _by_temperature(lambda rows, b: _gradient(own(rows, b), rows.shape, energy), batch, beta, energy.shape)
     return rows.reshape(x.shape)
@@ -186,7 +186,7 @@ def reduced_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray
 
 def _by_temperature(function: Any, batch: np.ndarray, beta: np.ndarray, shape: tuple) -> np.ndarray:
     """Call function(rows, beta) once for every temperature there is: `reduced` takes one beta a call."""
-    if _is_one(beta):
+    if _is_same(beta):
         return function(batch, float(beta[0]))
     out = np.empty((len(batch), *shape))
     for one in np.unique(beta):
@@ -194,7 +194,7 @@ def _by_temperature(function: Any, batch: np.ndarray, beta: np.ndarray, shape: t
     return out
 
 
-def _is_one(beta: np.ndarray) -> bool:
+def _is_same(beta: np.ndarray) -> bool:
     """Whether all chains have one temperature."""
     return bool((beta == beta[0]).all())
 

@@ -107,19 +107,21 @@ class Tempering:
 
     def report(self, sweeps: int) -> tuple[str, tuple[str, ...]]:
         """Tell of a run of so many sweeps after warm-up in a line, and what is wrong with it."""
-        rates, betas, accepted = self.swap_rates, self.betas, self._last("swaps_accepted").sum(0)
-        trips = float(self.round_trips.mean())
+        rates, betas, trips = self.swap_rates, self.betas, self.round_trips
+        ladder = f"{len(betas)} rungs from beta {betas[0]:.3g} to {betas[-1]:.3g}"
+        if np.isnan(rates).any():
+            return f"{ladder}, too short for swaps of all pairs", ()
         line = (
-            f"{len(betas)} rungs from beta {betas[0]:.3g} to {betas[-1]:.3g}, swap rates {np.nanmin(rates):.2f} to "
-            f"{np.nanmax(rates):.2f}, {1000.0 * trips / sweeps:.3g} round trips a chain in 1,000 sweeps, "
-            f"barrier {self.barrier:.2f}"
+            f"{ladder}, swap rates {rates.min():.2f} to {rates.max():.2f}, "
+            f"{1000.0 * trips.mean() / sweeps:.3g} round trips a chain in 1,000 sweeps, barrier {self.barrier:.2f}"
         )
-        never = np.flatnonzero(~(accepted >= 1.0))
+        proposed, accepted = (self._last(name).sum(0) for name in ("swaps_proposed", "swaps_accepted"))
         problems = tuple(
-            f"rungs {k} and {k + 1} (beta {betas[k]:.4g} and {betas[k + 1]:.4g}) never swapped: put rungs between them"
-            for k in never
+            f"rungs {k} and {k + 1} (beta {betas[k]:.4g} and {betas[k + 1]:.4g}) never swapped, in {proposed[k]:,} "
+            "attempts: put rungs between them"
+            for k in np.flatnonzero(accepted < 1.0)
         )
-        if not problems and not self.round_trips.any():
+        if not problems and not trips.any():
             problems = ("no replica went from one end of the ladder to the other and back: run longer",)
         return line, problems
 

@@ -69,7 +69,10 @@ class Sampler:
         """Raise ValueError if this sampler cannot run with so long a warm-up, or at this beta."""
 
     def recorded(self, energy: Any) -> dict[str, Variable]:
-        """Return what this sampler records with each draw beside x and its acceptance; it then fills `record`."""
+        """Return what this sampler records with each draw beside x and its acceptance.
+
+        Its `advance` then takes a keyword `record`, the arrays (chains, draws, ...) of these names, and fills them.
+        """
         return {}
 
     def start(self, energy: Any, state: State) -> None:

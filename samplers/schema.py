@@ -28,7 +28,8 @@ SCHEMA_VERSION = 1
 DRAW_NUMBERS_CHUNK = 65536
 HDF5_VERSION = ("v110", "v110")  # this format has checksums on all metadata; HDF5 1.10 of 2016 reads it
 LIBRARIES = ("ebmlab", "numpy", "numba", "h5py")
-GROUPS = ("posterior", "sample_stats", "tempering")  # the last one only where something is in it
+ALWAYS = ("posterior", "sample_stats")
+GROUPS = (*ALWAYS, "tempering")  # the last one only where something is in it
 OWN_ATTRIBUTES = frozenset(f"{library}_version" for library in (*LIBRARIES, "python")) | {
     "format",
     "schema_version",
@@ -60,7 +61,7 @@ class Description(NamedTuple):
     @property
     def groups(self) -> tuple[str, ...]:
         """The HDF5 groups of this store."""
-        used = {"posterior", "sample_stats"} | {variable.group for variable in self.variables.values()}
+        used = set(ALWAYS) | {variable.group for variable in self.variables.values()}
         return tuple(group for group in GROUPS if group in used)
 
     @property
@@ -237,10 +238,12 @@ def parse(source: h5py.File, path: str) -> tuple[Description, int, bytes]:
         for name, value in root.items()
         if name not in OWN_ATTRIBUTES
     }
+    there = list(source)  # a damaged group is listed, and raises when it is opened
     variables = {
         name: _variable(group, dataset)
         for group in GROUPS
-        for name, dataset in source.get(group, {}).items()
+        if group in there or group in ALWAYS
+        for name, dataset in source[group].items()
         if "packing" in dataset.attrs
     }
     description = Description(root["stored_chains"], variables, attributes, root["fingerprint"])

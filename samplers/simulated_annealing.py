@@ -106,8 +106,8 @@ def _checked(
     check_sampler(energy, sampler)
     if isinstance(sampler, ParallelTempering) or not protocols.has_energy(energy):
         raise TypeError(
-            f"simulated_annealing needs an energy and a sampler of one temperature, got {protocols.name_of(energy)} and "
-            f"{type(sampler).__name__}"
+            "simulated_annealing needs an energy and a sampler of one temperature, got "
+            f"{protocols.name_of(energy)} and {type(sampler).__name__}"
         )
     schedule = checked_betas(betas)
     check_rungs(sampler, energy, schedule)

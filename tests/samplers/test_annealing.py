@@ -203,7 +203,7 @@ def _noisy(energy: Any = None, **changes: Any) -> samplers.Chains:
         (lambda: _anneal(seed=-1), ValueError, "seed must be a non-negative integer, got -1"),
         (lambda: _anneal(WELL), TypeError, "Gibbs needs a discrete energy"),
         (lambda: _anneal(WELL, samplers.MALA(), betas=[0.0, 1.0]), ValueError, "betas must be positive for a cont"),
-        (lambda: _anneal(Score(), samplers.Langevin(0.1)), TypeError, "simulated_annealing needs an energy .*got Score"),
+        (lambda: _anneal(Score(), samplers.Langevin(0.1)), TypeError, "simulated_annealing needs an .*got Score"),
         (lambda: _anneal(sampler=samplers.ParallelTempering(samplers.Gibbs(), [0.1, 1.0])), TypeError,
          "a sampler of one temperature, got Ising and ParallelTempering"),
         (lambda: _anneal(WELL, samplers.Langevin(100.0)), samplers.SamplingError, "Langevin failed in chain 0"),

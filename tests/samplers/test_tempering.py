@@ -6,8 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from laws import ALPHA, DISCRETE, PLANES, ArrayTier, chi_square_p, count_states, exact_points, exact_states, mean_p
-from laws import plane_p, q_of  # isort: skip
+from laws import (
+    ALPHA,
+    DISCRETE,
+    PLANES,
+    ArrayTier,
+    chi_square_p,
+    count_states,
+    exact_points,
+    exact_states,
+    mean_p,
+    plane_p,
+    q_of,
+)
 from scipy.special import betainc
 
 import ebm
@@ -55,14 +66,15 @@ def _advanced(sampler: samplers.ParallelTempering, energy: Any, state: State, sw
 
 # --- exactness --------------------------------------------------------------------------------------------------------
 
-LADDERS: dict[str, tuple[Any, samplers.ParallelTempering]] = {
-    "ising, metropolis": (DISCRETE["ising 2x3 in a field"], samplers.ParallelTempering(samplers.Metropolis(), (0.2, 0.7, 1.6))),
+Tempered = samplers.ParallelTempering
+LADDERS: dict[str, tuple[Any, Tempered]] = {
+    "ising, metropolis": (DISCRETE["ising 2x3 in a field"], Tempered(samplers.Metropolis(), (0.2, 0.7, 1.6))),
     "potts from zero, gibbs, array tier": (
-        ArrayTier(DISCRETE["potts 3"]), samplers.ParallelTempering(samplers.Gibbs(), (0.0, 0.5, 1.2))),
-    "rbm by its layers, from zero": (RBM, samplers.ParallelTempering(samplers.Gibbs(), (0.0, 0.4, 1.0, 1.8))),
+        ArrayTier(DISCRETE["potts 3"]), Tempered(samplers.Gibbs(), (0.0, 0.5, 1.2))),
+    "rbm by its layers, from zero": (RBM, Tempered(samplers.Gibbs(), (0.0, 0.4, 1.0, 1.8))),
     "ising, swaps every second sweep": (
         DISCRETE["ising 2x3 in a field"],
-        samplers.ParallelTempering(samplers.Metropolis(), (0.3, 0.8, 1.5), swap_every=2)),
+        Tempered(samplers.Metropolis(), (0.3, 0.8, 1.5), swap_every=2)),
 }  # fmt: skip
 
 
@@ -85,7 +97,7 @@ def test_every_rung_keeps_its_continuous_law(by: str, fused: bool, monkeypatch: 
     monkeypatch.setattr(replicas, "FUSED_SITES", 2**16 if fused else 0)
     # A very short step: BAOAB itself has no bias that this number of chains could see.
     inner = {"mala": samplers.MALA(0.1, target_acceptance=None), "baoab": samplers.UnderdampedLangevin(0.02)}[by]
-    sampler = samplers.ParallelTempering(inner, betas)
+    sampler = Tempered(inner, betas)
     starts = [exact_points(plane, beta, chains, seed=3 + k) for k, beta in enumerate(betas)]
     state = _ladders(sampler, plane.energy, 1.6, starts)
     for beta, end in zip(betas, _advanced(sampler, plane.energy, state, 7), strict=True):
@@ -149,7 +161,7 @@ def test_a_swap_step_is_its_exact_matrix(energy: Any, tier: str) -> None:
     for step in (even, odd):
         np.testing.assert_allclose(law @ step, law, rtol=0, atol=1e-14)
         np.testing.assert_allclose(law[:, None] * step, (law[:, None] * step).T, rtol=0, atol=1e-15)
-    sampler = samplers.ParallelTempering(_Still(), betas)
+    sampler = Tempered(_Still(), betas)
     x = np.concatenate(list(exact.states(energy.shape, energy.domain, q_of(energy))))
     joint = np.array(list(itertools.product(range(len(x)), repeat=len(betas))))
     starts = np.random.default_rng(6).choice(len(joint), 2, replace=False)
@@ -174,7 +186,7 @@ def test_a_swap_step_is_its_exact_matrix(energy: Any, tier: str) -> None:
     ids=["metropolis", "mala"],
 )
 def test_the_fused_loop_is_the_loop_over_advance(energy: Any, inner: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
-    sampler = samplers.ParallelTempering(inner, (0.3, 0.6, 1.0))
+    sampler = Tempered(inner, (0.3, 0.6, 1.0))
     run = {**RUN, "warmup": 45, "draws": 8, "thin": 2}
     fused = samplers.sample(energy, sampler, **run)
     monkeypatch.setattr(replicas, "FUSED_SITES", 0)
@@ -190,7 +202,7 @@ def test_the_fused_loop_is_the_loop_over_advance(energy: Any, inner: Sampler, mo
 
 def test_parity_goes_on_across_blocks() -> None:
     energy = DISCRETE["ising 2x3 in a field"]
-    sampler = samplers.ParallelTempering(samplers.Metropolis(), (0.3, 0.6, 1.0))
+    sampler = Tempered(samplers.Metropolis(), (0.3, 0.6, 1.0))
     begin = [np.ones((5, 2, 3), np.int8)] * 3
     whole, pieces = _ladders(sampler, energy, 1.0, begin), _ladders(sampler, energy, 1.0, begin)
     _advanced(sampler, energy, whole, 9)
@@ -282,8 +294,8 @@ def test_warm_up_makes_all_swaps_equally_likely() -> None:
     # A ladder with a gap and a crowd. Without adaptation the gap stays.
     energy, betas = ebm.Gaussian(np.zeros(8), np.eye(8)), (0.05, 0.85, 0.9, 0.95, 1.0, 2.0)
     run = {**RUN, "chains": 16, "draws": 1000, "warmup": 1000, "thin": 2}
-    plain = samplers.sample(energy, samplers.ParallelTempering(samplers.MALA(), betas, adapt=False), **run).tempering
-    moved = samplers.sample(energy, samplers.ParallelTempering(samplers.MALA(), betas), **run).tempering
+    plain = samplers.sample(energy, Tempered(samplers.MALA(), betas, adapt=False), **run).tempering
+    moved = samplers.sample(energy, Tempered(samplers.MALA(), betas), **run).tempering
     assert plain.betas.tolist() == list(betas)
     assert np.ptp(plain.swap_rates) > 0.6
     assert [moved.betas[0], moved.betas[4], moved.betas[5]] == [0.05, 1.0, 2.0]
@@ -297,10 +309,23 @@ def test_warm_up_makes_all_swaps_equally_likely() -> None:
 def test_swap_rates_of_gaussians_are_their_closed_form() -> None:
     # Energies are Gamma(d/2) / beta, so the rate is 2 I(1 / (1 + ratio); d/2, d/2) (Predescu, Predescu, Ciobanu 2004).
     betas, energy = np.array([0.2, 0.5, 0.8, 2.0]), ebm.Gaussian(np.zeros(8), np.eye(8))
-    sampler = samplers.ParallelTempering(samplers.MALA(), betas, adapt=False)
+    sampler = Tempered(samplers.MALA(), betas, adapt=False)
     told = samplers.sample(energy, sampler, **{**RUN, "chains": 40, "draws": 1000, "warmup": 100, "beta": 2.0})
     for k, rates in enumerate(told.tempering.swap_rates_by_chain.T):
         assert mean_p(rates, 2.0 * betainc(4.0, 4.0, betas[k] / (betas[k] + betas[k + 1]))) > ALPHA
+
+
+def test_steps_belong_to_rungs_and_not_to_replicas() -> None:
+    # The best step of a random walk on a normal goes as 1 / sqrt(beta): over this ladder it varies by a factor 4.5.
+    betas, chains = np.array([0.05, 0.2, 1.0]), 6
+    sampler = Tempered(samplers.Metropolis("gaussian"), betas, adapt=False)
+    energy = ArrayTier(ebm.Gaussian(np.zeros(8), np.eye(8)))
+    state = _ladders(sampler, energy, 1.0, [np.zeros((chains, 8))] * 3)
+    sampler.advance(energy, state, sampler.settings(energy, 500), 500, 1, first=0)
+    steps = np.take_along_axis(state["replica.step_size"].reshape(chains, 3), state["replica"], 1)
+    scaled = steps * np.sqrt(betas)
+    assert scaled.max() < 1.6 * scaled.min()
+    assert len({tuple(row) for row in state["replica"]}) > 1
 
 
 def test_rounds_double_and_leave_half_of_the_warm_up() -> None:
@@ -324,7 +349,7 @@ def test_a_ladder_cut_while_it_adapts_resumes_to_the_same_bits(
     from samplers.store import Store
 
     monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
-    sampler = samplers.ParallelTempering(samplers.MALA(), (0.3, 0.5, 1.0), swap_every=1)
+    sampler = Tempered(samplers.MALA(), (0.3, 0.5, 1.0), swap_every=1)
     run = {**RUN, "warmup": 44, "draws": 3}
     uncut, append = samplers.sample(energy, sampler, **run), Store.append
     for number in (0, 20, 21, 22, 43, 45):
@@ -359,7 +384,7 @@ def test_the_occupation_of_a_deep_double_well_is_its_integral() -> None:
     weight = np.exp(-energy(grid[:, None]))
     occupation = weight[grid > 0.0].sum() / weight.sum()
     run = {"chains": 48, "draws": 3000, "warmup": 1000, "init": -np.ones((48, 1)), "seed": 3, "progress": False}
-    chains = samplers.sample(energy, samplers.ParallelTempering(samplers.MALA(), np.geomspace(0.05, 1.0, 7)), **run)
+    chains = samplers.sample(energy, Tempered(samplers.MALA(), np.geomspace(0.05, 1.0, 7)), **run)
     assert mean_p((np.asarray(chains.x)[..., 0] > 0.0).mean(1), occupation) > ALPHA
     assert (chains.tempering.round_trips > 10).all()
     alone = samplers.sample(energy, samplers.MALA(0.01, target_acceptance=None), **run)
@@ -371,7 +396,7 @@ def test_ground_states_of_spin_glasses_are_found() -> None:
     for seed in range(3):
         glass = ebm.Ising((4, 4), rng.choice([-1.0, 1.0], (2, 4, 4)))
         lowest = min(float(glass(block).min()) for block in exact.states(glass.shape, "spin"))
-        sampler = samplers.ParallelTempering(samplers.Metropolis(), np.linspace(0.2, 3.0, 8))
+        sampler = Tempered(samplers.Metropolis(), np.linspace(0.2, 3.0, 8))
         chains = samplers.sample(glass, sampler, **{**RUN, "chains": 4, "draws": 300, "beta": 3.0, "seed": seed})
         assert (np.asarray(chains.energy).min(1) == lowest).all()
 
@@ -384,19 +409,23 @@ WELL, MAGNET = ebm.DoubleWell(2), ebm.Ising((2, 3))
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda: samplers.ParallelTempering(samplers.MALA(), [1.0]), ValueError, r"betas must be .* at least 2 numbers, got \[1.0\]"),
-        (lambda: samplers.ParallelTempering(samplers.MALA(), "ab"), ValueError, "betas must be a sequence"),
-        (lambda: samplers.ParallelTempering(samplers.MALA(), [1.0, 0.5]), ValueError, r"rise strictly, got \[1.0, 0.5\]"),
-        (lambda: samplers.ParallelTempering(samplers.MALA(), [-0.1, 0.5]), ValueError, "betas must be finite, non-negative"),
-        (lambda: samplers.ParallelTempering(samplers.MALA(), [0.1, np.nan]), ValueError, "betas must be finite"),
-        (lambda: samplers.ParallelTempering("mala", [0.1, 1.0]), TypeError, "sampler must be a sampler such as .*got 'mala'"),
-        (lambda: samplers.ParallelTempering(samplers.ParallelTempering(samplers.MALA(), [0.1, 1.0]), [0.1, 1.0]), TypeError, "sampler must be"),
-        (lambda: samplers.ParallelTempering(samplers.MALA(), [0.1, 1.0], swap_every=0), ValueError, "swap_every must be a positive integer, got 0"),
+        (lambda: Tempered(samplers.MALA(), [1.0]), ValueError, r"betas must be .* at least 2 numbers, got \[1.0\]"),
+        (lambda: Tempered(samplers.MALA(), "ab"), ValueError, "betas must be a sequence"),
+        (lambda: Tempered(samplers.MALA(), [1.0, 0.5]), ValueError, r"rise strictly, got \[1.0, 0.5\]"),
+        (lambda: Tempered(samplers.MALA(), [-0.1, 0.5]), ValueError, "betas must be finite, non-negative"),
+        (lambda: Tempered(samplers.MALA(), [0.1, np.nan]), ValueError, "betas must be finite"),
+        (lambda: Tempered("mala", [0.1, 1.0]), TypeError, "sampler must be a sampler such as .*got 'mala'"),
+        (lambda: Tempered(Tempered(samplers.MALA(), [0.1, 1.0]), [0.1, 1.0]), TypeError, "sampler must be"),
+        (lambda: Tempered(samplers.MALA(), [0.1, 1.0], swap_every=0), ValueError,
+         "swap_every must be a positive integer, got 0"),
         (lambda: _run(WELL, samplers.MALA(), [0.1, 0.9]), ValueError, r"beta must be one of betas \(0.1, 0.9\), got 1"),
-        (lambda: _run(WELL, samplers.MALA(), [0.0, 1.0]), ValueError, "betas must be positive for a continuous energy .*got 0"),
-        (lambda: _run(MAGNET, samplers.Metropolis(), [0.0, 1.0]), ValueError, "betas must be positive for Metropolis.*use Gibbs"),
+        (lambda: _run(WELL, samplers.MALA(), [0.0, 1.0]), ValueError,
+         "betas must be positive for a continuous energy .*got 0"),
+        (lambda: _run(MAGNET, samplers.Metropolis(), [0.0, 1.0]), ValueError,
+         "betas must be positive for Metropolis.*use Gibbs"),
         (lambda: _run(MAGNET, samplers.MALA(), [0.1, 1.0]), TypeError, "MALA needs a real or angle energy"),
-        (lambda: _run(WELL, samplers.MALA(), [0.1, 1.0], observables={"energies": len}), ValueError, "must not use the name 'energies'"),
+        (lambda: _run(WELL, samplers.MALA(), [0.1, 1.0], observables={"energies": len}), ValueError,
+         "must not use the name 'energies'"),
     ],
 )  # fmt: skip
 def test_an_error_names_argument_value_and_need(call: Any, error: type[Exception], match: str) -> None:
@@ -405,7 +434,7 @@ def test_an_error_names_argument_value_and_need(call: Any, error: type[Exception
 
 
 def _run(energy: Any, inner: Sampler, betas: Any, **changes: Any) -> samplers.Chains:
-    return samplers.sample(energy, samplers.ParallelTempering(inner, betas), **{**RUN, **changes})
+    return samplers.sample(energy, Tempered(inner, betas), **{**RUN, **changes})
 
 
 def test_a_score_cannot_be_tempered() -> None:
@@ -437,6 +466,4 @@ def test_a_replica_that_fails_is_seen(fused: bool) -> None:
     if fused:  # a step that diverges at the hot rung alone
         energy, sampler = ebm.DoubleWell(2), samplers.UnderdampedLangevin(1.2)
     with pytest.raises(samplers.SamplingError, match=r"NaN|not finite"):
-        samplers.sample(
-            energy, samplers.ParallelTempering(sampler, (0.02, 1.0)), chains=3, draws=2000, seed=1, progress=False
-        )
+        samplers.sample(energy, Tempered(sampler, (0.02, 1.0)), chains=3, draws=2000, seed=1, progress=False)
