@@ -27,8 +27,8 @@ class ParallelTempering(Sampler):
     Neighbours i and j swap with probability min(1, exp(u_i(x_i) + u_j(x_j) - u_i(x_j) - u_j(x_i))), where u(x, beta) is
     the reduced energy; even and odd pairs take turns, so that replicas travel through the ladder and do not diffuse in
     it (Okabe et al. 2001; Syed, Bouchard-Cote, Deligiannidis and Doucet 2021). `chains.x` is the configuration at
-    `beta`, which must be one of `betas`, and `chains.tempering` tells of all rungs. Each chain of the run is a ladder of
-    its own, and all replicas of a ladder start where the chain does.
+    `beta`, which must be one of `betas`, and `chains.tempering` tells of all rungs. Each chain of the run is a ladder
+    of its own, and all replicas of a ladder start where the chain does.
 
     Args:
         sampler: what moves each replica. Its step sizes adapt for each rung.
