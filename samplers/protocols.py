@@ -59,6 +59,14 @@ class Compiled(Space, Protocol):
 
 
 @runtime_checkable
+class ManyTemperatures(Space, Protocol):
+    """An energy that gives u at several temperatures for little more than at one, as the fields of hidden units do."""
+
+    def reduced_at(self, x: np.ndarray, betas: np.ndarray) -> np.ndarray:
+        """Return u, (n, k), of each configuration x (n, *shape) at its own k inverse temperatures, betas (n, k)."""
+
+
+@runtime_checkable
 class Layered(Space, Protocol):
     """An energy whose sites fall into layers that are independent given each other: it can draw a layer at once."""
 

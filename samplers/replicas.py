@@ -185,9 +185,17 @@ class Replicas:
         if self.linear:
             energy = self._reduced(np.ones(rows.size))[rows]
             return own * energy, other * energy
-        at_partner = np.empty(rows.size)
-        at_partner[rows.ravel()] = other.ravel()
-        return self._reduced(self.rows["beta"])[rows], self._reduced(at_partner)[rows]
+        both = np.empty((rows.size, 2))
+        both[rows, 0], both[rows, 1] = own, other
+        u = self._reduced_at(both)
+        return u[rows, 0], u[rows, 1]
+
+    def _reduced_at(self, betas: np.ndarray) -> np.ndarray:
+        """Return u of every replica at its temperatures betas (rows, k), (rows, k)."""
+        x = self.rows["x"]
+        if isinstance(self.energy, protocols.ManyTemperatures):
+            return self.energy.reduced_at(x.reshape(len(x), *self.energy.shape), betas)
+        return np.stack([self._reduced(beta) for beta in np.ascontiguousarray(betas.T)], axis=1)
 
     def _reduced(self, beta: np.ndarray) -> np.ndarray:
         """Return u of every replica at these temperatures; one compiled call where there would be one a temperature."""
@@ -206,5 +214,8 @@ class Replicas:
         for name, source in (("replicas", "replica"), ("swaps_proposed", "proposed"), ("swaps_accepted", "accepted"),
                              ("round_trips", "trips")):  # fmt: skip
             record[name][:, draw] = self.state[source]
-        for k in range(record["reduced"].shape[2]):
-            record["reduced"][:, draw, k] = self._reduced(np.full(rows.size, self.state["betas"][0, k]))[rows]
+        if record["reduced"].shape[2]:
+            u = self._reduced_at(np.tile(self.state["betas"][0], (rows.size, 1)))
+            record["reduced"][:, draw] = u[rows].transpose(
+                0, 2, 1
+            )  # (chains, rung of x, at) -> (chains, at, rung of x)

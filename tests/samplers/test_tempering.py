@@ -241,6 +241,17 @@ def test_the_record_tells_energies_replicas_and_swaps(name: str, tmp_path: Path)
     assert told.swap_rates_by_chain.shape == (3, rungs - 1) and told.round_trips.shape == (3,)
 
 
+@pytest.mark.parametrize("energy", [RBM, PLANES["gaussian rbm"].energy], ids=["rbm", "gaussian rbm"])
+def test_u_at_many_temperatures_is_u_at_each(energy: Any) -> None:
+    rng = np.random.default_rng(2)
+    x = rng.integers(0, 2, (7, *energy.shape))
+    betas = rng.uniform(0.0, 2.0, (7, 4))
+    one_by_one = np.stack([energy.reduced(x, column) for column in betas.T], axis=1)
+    np.testing.assert_allclose(energy.reduced_at(x, betas), one_by_one, rtol=1e-14)
+    row = [[float(energy.reduced(x[i : i + 1], b)[0]) for b in betas[i]] for i in range(7)]
+    np.testing.assert_allclose(energy.reduced_at(x, betas), row, rtol=1e-12)
+
+
 def test_saved_tempering_is_read_back(tmp_path: Path) -> None:
     import h5py
 
