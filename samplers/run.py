@@ -40,7 +40,8 @@ def sample(
 
     Args:
         energy: anything with `shape`, `domain` and a call E(x): (n, *shape) -> (n,); see samplers.protocols.
-        sampler: Metropolis, Gibbs, Langevin, MALA, UnderdampedLangevin or HMC.
+        sampler: Metropolis, Gibbs, Langevin, MALA, UnderdampedLangevin, HMC, AnnealedLangevin or
+            ParallelTempering(sampler, betas).
         chains: number of independent chains.
         draws: configurations kept a chain.
         warmup: sweeps before the first draw; the only ones in which step sizes adapt.
