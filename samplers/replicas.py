@@ -216,6 +216,4 @@ class Replicas:
             record[name][:, draw] = self.state[source]
         if record["reduced"].shape[2]:
             u = self._reduced_at(np.tile(self.state["betas"][0], (rows.size, 1)))
-            record["reduced"][:, draw] = u[rows].transpose(
-                0, 2, 1
-            )  # (chains, rung of x, at) -> (chains, at, rung of x)
+            record["reduced"][:, draw] = u[rows].transpose(0, 2, 1)  # (chains, at, rung of x)

@@ -14,20 +14,15 @@ from samplers.layout import Variable
 GROUP = "tempering"
 Record = dict[str, np.ndarray]  # arrays (chains, draws, ...) by the names below
 
-# name -> (dtype, axes beside chain and draw, packing, meaning)
-_RECORDED: dict[str, tuple[type, tuple[str, ...], str, str]] = {
-    "energies": (np.float64, ("rung",), "raw", "energy E of the configuration at each rung"),
-    "replicas": (np.int16, ("rung",), "gzip", "which replica is at each rung"),
-    "swaps_proposed": (np.int64, ("pair",), "gzip", "swaps of rungs k and k + 1 proposed so far"),
-    "swaps_accepted": (np.float64, ("pair",), "gzip", "sum of their acceptance probabilities"),
-    "round_trips": (
-        np.int64,
-        (),
-        "gzip",
-        "trips from the lowest rung to the highest and back, of all replicas, so far",
-    ),
-    "reduced": (np.float64, ("at", "rung"), "raw", "reduced energy, at the beta of rung `at`, of what is at each rung"),
-    "betas": (np.float64, ("rung",), "gzip", "the ladder, the same in all draws"),
+# name -> dtype, axes beside chain and draw, packing
+_RECORDED: dict[str, tuple[type, tuple[str, ...], str]] = {
+    "energies": (np.float64, ("rung",), "raw"),  # E of the configuration at each rung
+    "replicas": (np.int16, ("rung",), "gzip"),  # which replica is at each rung
+    "swaps_proposed": (np.int64, ("pair",), "gzip"),  # swaps of rungs k and k + 1 proposed so far
+    "swaps_accepted": (np.float64, ("pair",), "gzip"),  # the sum of their acceptance probabilities
+    "round_trips": (np.int64, (), "gzip"),  # from the lowest rung to the highest and back, of all replicas, so far
+    "reduced": (np.float64, ("at", "rung"), "raw"),  # u, at the beta of rung `at`, of the configuration at each rung
+    "betas": (np.float64, ("rung",), "gzip"),  # the ladder, the same in all draws
 }
 RECORDED = tuple(name for name in _RECORDED if name != "betas")
 
@@ -40,7 +35,7 @@ def variables(rungs: int, linear: bool) -> dict[str, Variable]:
     """Return how each variable lies on disk; only an energy whose u is not beta E needs `reduced` beside energies."""
     return {
         name: Variable(GROUP, np.dtype(dtype), _shape(name, rungs), packing)
-        for name, (dtype, _, packing, _) in _RECORDED.items()
+        for name, (dtype, _, packing) in _RECORDED.items()
         if not (linear and name == "reduced")
     }
 

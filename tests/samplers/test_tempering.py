@@ -24,7 +24,7 @@ from scipy.special import betainc
 import ebm
 import samplers
 from ebm import exact
-from samplers import random, replicas
+from samplers import protocols, random, replicas
 from samplers.compiled import inline
 from samplers.ladder import equalised, round_ends
 from samplers.sampler import Kernel, Sampler, State
@@ -250,6 +250,13 @@ def test_u_at_many_temperatures_is_u_at_each(energy: Any) -> None:
     np.testing.assert_allclose(energy.reduced_at(x, betas), one_by_one, rtol=1e-14)
     row = [[float(energy.reduced(x[i : i + 1], b)[0]) for b in betas[i]] for i in range(7)]
     np.testing.assert_allclose(energy.reduced_at(x, betas), row, rtol=1e-12)
+
+
+def test_a_sum_is_linear_in_beta_if_both_parts_are() -> None:
+    magnet, bare = ebm.Ising((6,)), ArrayTier(ebm.Ising((6,)))
+    assert protocols.is_linear(magnet + ebm.CurieWeiss(6)) and protocols.is_linear(0.5 * RBM)
+    assert not protocols.is_linear(RBM + RBM) and not protocols.is_linear(0.5 * RBM + RBM)
+    assert not protocols.is_linear(bare)  # it has a `reduced` and does not say
 
 
 def test_saved_tempering_is_read_back(tmp_path: Path) -> None:
