@@ -28,6 +28,7 @@ class Sum(Energy):
                 f"energies to be added must share domain and shape, got {spaces[0][:2]} and {spaces[1][:2]}"
             )
         self.first, self.second = first, second
+        self.linear_in_beta = protocols.is_linear(first) and protocols.is_linear(second)
         self.shape, self.domain = tuple(first.shape), first.domain
         if self.domain == "states":
             self.n_states = protocols.n_states(first)

@@ -20,6 +20,7 @@ class Energy:
 
     shape: tuple[int, ...]
     domain: str = "real"
+    linear_in_beta: bool = True  # u = beta E; an energy whose hidden units are summed out at beta says False
 
     @property
     def compiled(self) -> Functions:

@@ -99,6 +99,7 @@ class GaussianRBM(Energy):
     """
 
     domain = "real"
+    linear_in_beta = False
     n_visible: int
     n_hidden: int
     W, b, c, sigma = Parameter(), Parameter(), Parameter(), Parameter()
@@ -134,16 +135,24 @@ class GaussianRBM(Energy):
 
     def reduced(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
         """Return u(v, beta) = beta sum (v - b)^2 / 2 sigma^2 - sum_j ln(1 + exp(beta theta_j)), (n,)."""
+        betas = np.broadcast_to(np.asarray(beta, np.float64), (len(x),))
+        return self.reduced_at(x, betas[:, None])[:, 0]
+
+    def reduced_at(self, x: np.ndarray, betas: np.ndarray) -> np.ndarray:
+        """Return u of each configuration (n, n_visible) at its own inverse temperatures (n, k): one product for all."""
         x = protocols.check_configurations(x, self)
-        betas, out = np.broadcast_to(np.asarray(beta, np.float64), (len(x),)), np.empty(len(x))
+        columns = np.ascontiguousarray(np.asarray(betas, np.float64).T)  # (k, n)
+        out = np.empty(columns.shape)
         W, b, c, sigma = (a.astype(np.float64) for a in (self.W, self.b, self.c, self.sigma))
 
         def part(rows: slice) -> None:
-            softplus_rows((x[rows] / sigma**2) @ W + c, betas[rows], out[rows])
-            out[rows] = betas[rows] * (((x[rows] - b) / sigma) ** 2).sum(1) / 2 - out[rows]
+            theta, square = (x[rows] / sigma**2) @ W + c, (((x[rows] - b) / sigma) ** 2).sum(1) / 2
+            for beta, u in zip(columns[:, rows], out[:, rows], strict=True):
+                softplus_rows(theta, beta, u)
+                u[:] = beta * square - u
 
         over_rows(part, len(x))
-        return out
+        return out.T
 
     def hidden(self, v: np.ndarray, beta: float = 1.0) -> np.ndarray:
         """Return P(h_j = 1 | v) = sigmoid(beta theta_j), (n, n_hidden), for v (n, n_visible)."""

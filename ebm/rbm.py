@@ -112,6 +112,7 @@ class RBM(Energy):
     """
 
     domain = "binary"
+    linear_in_beta = False
     n_visible: int
     n_hidden: int
     W, b, c = Parameter(), Parameter(), Parameter()
@@ -141,17 +142,25 @@ class RBM(Energy):
 
     def reduced(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
         """Return u(v, beta) = -beta b.v - sum_j ln(1 + exp(beta (c_j + (v W)_j))), (n,), in double precision."""
+        betas = np.broadcast_to(np.asarray(beta, np.float64), (len(x),))
+        return self.reduced_at(x, betas[:, None])[:, 0]
+
+    def reduced_at(self, x: np.ndarray, betas: np.ndarray) -> np.ndarray:
+        """Return u of each configuration (n, n_visible) at its own inverse temperatures (n, k): one product for all."""
         x = protocols.check_configurations(x, self)
-        betas, out = np.broadcast_to(np.asarray(beta, np.float64), (len(x),)), np.empty(len(x))
+        columns = np.ascontiguousarray(np.asarray(betas, np.float64).T)  # (k, n)
+        out = np.empty(columns.shape)
         W, b, c = (a.astype(np.float64) for a in (self.W, self.b, self.c))
 
         def part(rows: slice) -> None:
             v = x[rows].astype(np.float64)
-            softplus_rows(v @ W + c, betas[rows], out[rows])
-            out[rows] += betas[rows] * (v @ b)
+            theta, bias = v @ W + c, v @ b
+            for beta, u in zip(columns[:, rows], out[:, rows], strict=True):
+                softplus_rows(theta, beta, u)
+                u += beta * bias
 
         over_rows(part, len(x))
-        return -out
+        return -out.T
 
     def hidden(self, v: np.ndarray, beta: float = 1.0) -> np.ndarray:
         """Return P(h_j = 1 | v) = sigmoid(beta (c_j + (v W)_j)), (n, n_hidden), for v (n, n_visible)."""

@@ -1,11 +1,14 @@
 """samplers: the engine of ebmlab. Sample any energy, keep the chains, trust or distrust them.
 
 energy      anything with shape, domain and a call E(x)            samplers.protocols, samplers.check
-samplers    Metropolis, Gibbs, Wolff, SwendsenWang, Langevin, UnderdampedLangevin, MALA, HMC
+samplers    Metropolis, Gibbs, Wolff, SwendsenWang, Langevin, UnderdampedLangevin, MALA, HMC, AnnealedLangevin,
+            ParallelTempering(sampler, betas)
 run         sample(energy, sampler, ...) -> Chains                 Chains.save, load, Chains.to_arviz
+minimise    simulated_annealing(energy, sampler, betas=...) -> Annealed
 diagnose    summary(chains), integrated_autocorrelation_time, estimate, plots
 """
 
+from samplers.annealed_langevin import AnnealedLangevin
 from samplers.autocorrelation import AutocorrelationTime, effective_sample_size, integrated_autocorrelation_time
 from samplers.blocks import SamplingError
 from samplers.chains import Chains, load
@@ -19,14 +22,19 @@ from samplers.metropolis import Metropolis
 from samplers.plots import plot_autocorrelation, plot_energy, plot_overview, plot_rank, plot_trace
 from samplers.run import sample
 from samplers.sampler import Kernel, Sampler, get_threads, set_threads
+from samplers.simulated_annealing import Annealed, simulated_annealing
 from samplers.store import StoreError
 from samplers.summary import Summary, summary
 from samplers.swendsen_wang import SwendsenWang
+from samplers.tempering import ParallelTempering
+from samplers.tempering_plots import plot_tempering
 from samplers.wolff import Wolff
 
 __all__ = [
     "HMC",
     "MALA",
+    "Annealed",
+    "AnnealedLangevin",
     "AutocorrelationTime",
     "Chains",
     "Estimate",
@@ -34,6 +42,7 @@ __all__ = [
     "Kernel",
     "Langevin",
     "Metropolis",
+    "ParallelTempering",
     "Sampler",
     "SamplingError",
     "StoreError",
@@ -51,8 +60,10 @@ __all__ = [
     "plot_energy",
     "plot_overview",
     "plot_rank",
+    "plot_tempering",
     "plot_trace",
     "sample",
     "set_threads",
+    "simulated_annealing",
     "summary",
 ]

@@ -1,4 +1,4 @@
-"""`python -m samplers FILE`: the story of a chain file, its summary, and with --plot a picture."""
+"""`python -m samplers FILE`: the story of a chain file, its summary, and with --plot a picture (two for a ladder)."""
 
 import argparse
 import os
@@ -36,8 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(summary(chains))
         if options.plot is not None:
             picture = options.file.with_suffix(".png") if options.plot == Path() else options.plot
-            draw(chains, picture)
-            print(f"\npicture: {picture}")
+            print("".join(f"\npicture: {path}" for path in draw(chains, picture)))
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (StoreError, ValueError, OSError) as error:
@@ -83,19 +82,27 @@ def _versions(path: Path | None) -> list[str]:
     return [f"{name.removesuffix('_version')} {text}" for name, text in sorted(texts.items())]
 
 
-def draw(chains: Chains, picture: Path) -> None:
-    """Write the overview of chains to a picture file; its name says the format.
+def draw(chains: Chains, picture: Path) -> list[Path]:
+    """Write the overview of chains to a picture file, and the ladder of parallel tempering to a second one beside it.
 
     Args:
         chains: the chains.
-        picture: the path to write.
+        picture: the path to write; its name says the format. The second one has "_tempering" before the suffix.
+    Returns:
+        The paths that were written.
     Raises:
         OSError: if it cannot be written.
         ValueError: for a format that matplotlib does not know, or a variable with values that are not finite.
     """
     from samplers.plots import plot_overview
+    from samplers.tempering_plots import plot_tempering
 
-    plot_overview(chains).savefig(picture, dpi=150)
+    pages = {picture: plot_overview(chains)}
+    if chains.tempering is not None:
+        pages[picture.with_name(f"{picture.stem}_tempering{picture.suffix}")] = plot_tempering(chains)
+    for path, page in pages.items():
+        page.savefig(path, dpi=150)
+    return list(pages)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Chains as ArviZ reads them: an xarray DataTree with the groups posterior and sample_stats."""
+"""Chains as ArviZ reads them: an xarray DataTree of the groups posterior, sample_stats and (of a ladder) tempering."""
 
 import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from samplers import rungs
 
 if TYPE_CHECKING:
     import xarray
@@ -18,7 +20,9 @@ def to_arviz(chains: "Chains") -> "xarray.DataTree":
         chains: the chains; configurations that lie on disk are loaded, unpacked.
     Returns:
         `posterior`: x with dimensions (chain, draw, x_dim_0, ...) and each observable (chain, draw); `sample_stats`:
-        energy and acceptance (chain, draw); the attributes tell the run, with JSON text for what is no number or text.
+        energy and acceptance (chain, draw); `tempering`, if there is a ladder: what it recorded, with dimensions
+        (chain, draw, rung) or (chain, draw, pair); the attributes tell the run, with JSON text for what is no number
+        or text.
     Raises:
         ModuleNotFoundError: if xarray is not installed.
 
@@ -42,6 +46,11 @@ def to_arviz(chains: "Chains") -> "xarray.DataTree":
         statistics["energy"] = (("chain", "draw"), np.asarray(chains.energy))
     story = {**chains.attributes, "beta": chains.beta, "domain": chains.domain, "inference_library": "ebmlab"}
     groups = {"posterior": posterior, "sample_stats": statistics}
+    if chains.tempering is not None:
+        groups[rungs.GROUP] = {
+            name: (("chain", "draw", *rungs.axes_of(name)), np.asarray(array))
+            for name, array in chains.tempering.arrays.items()
+        }
     tree = {name: xarray.Dataset(data, coords=coordinates) for name, data in groups.items()}
     root = xarray.Dataset(attrs={name: _attribute(value) for name, value in story.items()})
     return xarray.DataTree.from_dict({"/": root, **tree})

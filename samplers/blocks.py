@@ -3,6 +3,7 @@
 How long a block is depends on the clock; the bits of a run do not depend on how it was cut into blocks.
 """
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -59,12 +60,14 @@ class Blocks:
         self.warmed, self.warmup, self.draws, self.thin = warmed, warmup, draws, thin
         self.observables = observables
         self.settings = sampler.settings(energy, warmup)
+        self.recorded = sampler.recorded(energy)
         self.chains, self.sites = state["x"].shape
 
     def run(self, interrupted: InterruptFlag, progress: bool) -> bool:
         """Run to the end; return False if Ctrl-C came meanwhile (all complete blocks are recorded)."""
         total = self.warmup - self.warmed + self.draws - self.record.draws
-        most = max(1, BLOCK_BYTES // (self.chains * self.sites * self.state["x"].itemsize))
+        recorded = sum(variable.stored_bytes for variable in self.recorded.values())
+        most = max(1, BLOCK_BYTES // (self.chains * (self.sites * self.state["x"].itemsize + recorded)))
         size = 1
         with progress_bar(progress, total, "draw") as bar:
             while not self._ended():
@@ -98,15 +101,18 @@ class Blocks:
         """Draw n configurations of each chain and record them; False if Ctrl-C came within a long draw."""
         out = np.empty((self.chains, n, self.sites), self.state["x"].dtype)
         acceptance = np.zeros((self.chains, n))
+        record = {k: np.empty((self.chains, n, *v.shape), v.dtype) for k, v in self.recorded.items()}
+        extra: dict[str, Any] = {"record": record} if record else {}
+        advance: Callable = functools.partial(self.sampler.advance, **extra)
         if n > 1 or self.thin == 1:
-            self.sampler.advance(self.energy, self.state, self.settings, n, self.thin, out, acceptance=acceptance)
-        elif self._long_draw(acceptance, interrupted):
+            advance(self.energy, self.state, self.settings, n, self.thin, out, acceptance=acceptance)
+        elif self._long_draw(advance, acceptance, interrupted):
             out[:, 0] = self.state["x"]
         else:
             return False
         self._check(acceptance, "draw")
         batch = out.reshape(self.chains * n, *self.energy.shape)
-        arrays = {"acceptance": acceptance / self.thin}
+        arrays = {"acceptance": acceptance / self.thin, **record}
         if protocols.has_energy(self.energy):
             arrays["energy"] = self._energies(batch)
         for name, function in self.observables.items():
@@ -116,7 +122,7 @@ class Blocks:
         self.record.append(arrays, self._checkpoint())
         return True
 
-    def _long_draw(self, acceptance: np.ndarray, interrupted: InterruptFlag) -> bool:
+    def _long_draw(self, advance: Callable, acceptance: np.ndarray, interrupted: InterruptFlag) -> bool:
         """Run the sweeps of one draw in pieces of about a block; False if Ctrl-C came between them."""
         done, piece = 0, 1
         while done < self.thin:
@@ -124,7 +130,7 @@ class Blocks:
                 return False
             began = time.perf_counter()
             n = min(piece, self.thin - done)
-            self.sampler.advance(self.energy, self.state, self.settings, 1, n, acceptance=acceptance)
+            advance(self.energy, self.state, self.settings, 1, n, acceptance=acceptance)
             done += n
             seconds = max(time.perf_counter() - began, 1e-6)
             piece = int(min(max(1, n * BLOCK_SECONDS / seconds), 8 * piece))

@@ -17,7 +17,7 @@ import numpy as np
 
 from samplers.journal import explained, read_at, write_at
 from samplers.layout import Chunk, StoreError, Variable, chunk_grid, decode, encode
-from samplers.schema import DRAW_NUMBERS_CHUNK, GROUPS, HDF5_VERSION, Description, image, parse
+from samplers.schema import DRAW_NUMBERS_CHUNK, HDF5_VERSION, Description, image, parse
 
 if TYPE_CHECKING:
     import h5py  # at run time inside the functions: it would double the time of `import samplers`
@@ -93,7 +93,7 @@ def write_file(path: str, description: Description, draws: int, encoded: Encoded
         write_at(file, 0, start)
         space = _Space(file, len(start), indices)
         with h5py.File(path, "r+", libver=HDF5_VERSION) as target:
-            for group in GROUPS:
+            for group in description.groups:
                 _write_draw_numbers(target[group], draws, space)
             for name, grid in grids.items():
                 checksums = np.zeros(target["checksums"][name].shape, np.uint32)

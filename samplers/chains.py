@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from samplers import checkpoint, store
+from samplers import checkpoint, rungs, store
 
 _PACKING = {"spin": "spin", "binary": "binary", "states": "gzip", "real": "raw", "angle": "raw"}
 
@@ -25,6 +25,7 @@ class Chains:
         domain: "real", "spin", "binary", "states" or "angle".
         attributes: how the run was made: sampler, energy, seed, settings, versions.
         path: the file behind it, if any.
+        tempering: what a run of ParallelTempering tells of its ladder, see `samplers.rungs.Tempering`; else None.
     """
 
     x: Any
@@ -35,6 +36,7 @@ class Chains:
     domain: str
     attributes: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    tempering: rungs.Tempering | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -55,10 +57,12 @@ class Chains:
             arrays["x"] = self.x
             shape = tuple(self.x.shape[2:])
         dtype = None if self.x is None else self.x.dtype
-        store.save(
-            path, self.shape[0], variables(self.domain, shape, dtype, self.energy is not None, list(self.observables)),
-            arrays, {**self.attributes, "beta": self.beta, "domain": self.domain},
-        )  # fmt: skip
+        layout = variables(self.domain, shape, dtype, self.energy is not None, list(self.observables))
+        if self.tempering is not None:
+            arrays.update(self.tempering.arrays)
+            layout.update(self.tempering.variables())
+        attributes = {**self.attributes, "beta": self.beta, "domain": self.domain}
+        store.save(path, self.shape[0], layout, arrays, attributes)
 
     def to_arviz(self) -> Any:
         """Return an `xarray.DataTree` with groups posterior and sample_stats, as ArviZ reads it."""
@@ -103,13 +107,19 @@ def load(path: str | Path) -> Chains:
         Chains(4 chains, 50 draws, x (1,) real, beta 1)
     """
     run = store.read(path)
-    arrays = {name: array if name == "x" else np.asarray(array) for name, array in run.variables.items()}
-    return from_arrays(arrays, {**run.attributes, **checkpoint.told(run.checkpoint)}, Path(path))
+    layout = {name: array.variable for name, array in run.variables.items()}
+    lazy = {"x", *(name for name, variable in layout.items() if variable.group == rungs.GROUP)}
+    arrays = {name: array if name in lazy else np.asarray(array) for name, array in run.variables.items()}
+    return from_arrays(arrays, layout, {**run.attributes, **checkpoint.told(run.checkpoint)}, Path(path))
 
 
-def from_arrays(arrays: dict[str, Any], attributes: dict[str, Any], path: Path | None = None) -> Chains:
+def from_arrays(
+    arrays: dict[str, Any], layout: dict[str, store.Variable], attributes: dict[str, Any], path: Path | None = None
+) -> Chains:
     """Make chains of recorded variables (chains, draws, ...) and the story of their run, which has beta and domain."""
-    recorded = {name: array for name, array in arrays.items() if name not in ("x", "energy", "acceptance")}
+    tempering = {name: array for name, array in arrays.items() if layout[name].group == rungs.GROUP}
+    others = ("x", "energy", "acceptance", *tempering)
+    recorded = {name: array for name, array in arrays.items() if name not in others}
     return Chains(
         x=arrays.get("x"),
         energy=arrays.get("energy"),
@@ -119,4 +129,5 @@ def from_arrays(arrays: dict[str, Any], attributes: dict[str, Any], path: Path |
         domain=str(attributes["domain"]),
         attributes=attributes,
         path=path,
+        tempering=rungs.Tempering(tempering) if tempering else None,
     )

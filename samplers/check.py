@@ -51,6 +51,10 @@ def _check_values(energy: Any, flat: np.ndarray, betas: np.ndarray, name: str) -
     u = protocols.reduced(energy, flat, betas)
     if not np.isfinite(u).all():
         raise ValueError(f"{name} must be finite, got a reduced energy of {u[~np.isfinite(u)][0]}")
+    if protocols.is_linear(energy) and not np.allclose(u, betas * energy(flat.reshape(-1, *energy.shape)), rtol=1e-5):
+        raise ValueError(
+            f"the reduced energy of {name} must be beta times its energy, or {name}.linear_in_beta must be False"
+        )
     single = np.concatenate([protocols.reduced(energy, flat[i : i + 1], betas[:1]) for i in range(len(flat))])
     if not np.allclose(u, single, rtol=1e-5, atol=1e-7):
         i = int(np.argmax(np.abs(u - single)))

@@ -21,7 +21,11 @@ def fingerprint_energy(energy: Any) -> str:
     _hash_parameters(energy, digest)
     probes = initial(energy, PROBES, 0)
     beta = np.ones(PROBES)
-    value = (protocols.reduced if protocols.has_energy(energy) else protocols.reduced_gradient)(energy, probes, beta)
+    if protocols.has_energy(energy):
+        value = protocols.reduced(energy, probes, beta)
+    else:
+        noisy = isinstance(energy, protocols.NoiseConditional)
+        value = protocols.reduced_gradient(energy.at_noise(1.0) if noisy else energy, probes, beta)
     digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()[:16]
 

@@ -31,7 +31,8 @@ class Variable(NamedTuple):
     """One recorded quantity: its HDF5 group, and the dtype, shape and packing of one draw of one chain.
 
     Args:
-        group: "posterior" (configurations and observables) or "sample_stats" (energy, acceptance and the like).
+        group: "posterior" (configurations and observables) or "sample_stats" (energy, acceptance and the like), or
+            "tempering" (the rungs of a temperature ladder).
         dtype: bool, integer or real dtype; int8 for the packings "spin" and "binary".
         shape: shape of one draw of one chain, () for a scalar.
         packing: "raw", "gzip" (shuffle and gzip level 1), "spin" (-1, +1 to bits) or "binary" (0, 1 to bits).

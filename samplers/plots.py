@@ -163,7 +163,7 @@ def plot_energy(chains: "Chains", variable: Variable = "energy", axes: "Axes | N
     axes.set(xlabel=_label(variable), ylabel="probability density", title="histogram")
     if rescaled(series).scale == 0.0:
         return _say(axes, f"constant: {series.flat[0]:.6g}")
-    edges = _edges(series)
+    edges = histogram_edges(series)
     for index, (chain, colour) in enumerate(zip(series, _colours(len(series)), strict=True)):
         label = f"chain {index}" if len(series) <= len(OKABE_ITO) else None
         axes.stairs(np.histogram(chain, edges, density=True)[0], edges, color=colour, linewidth=1.2, label=label)
@@ -239,7 +239,7 @@ def _colours(count: int) -> list[Any]:
     return list(colormaps["cividis"](np.linspace(0.0, 0.9, count)))
 
 
-def _edges(series: NDArray[np.float64]) -> NDArray[np.float64]:
+def histogram_edges(series: NDArray[np.float64]) -> NDArray[np.float64]:
     """Bin edges: around each value of a discrete variable of few values, else Freedman and Diaconis's width."""
     levels = np.unique(series)
     if len(levels) <= 60:

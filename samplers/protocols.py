@@ -40,11 +40,30 @@ class Differentiable(Space, Protocol):
 
 
 @runtime_checkable
+class NoiseConditional(Space, Protocol):
+    """A density known at every noise level: `at_noise(sigma)` is that of x + sigma xi, xi ~ N(0, 1), with x from p.
+
+    What it returns has a `grad` (minus the score) and shape and domain, and may be a full energy: any sampler that fits
+    takes it. A score model or a diffusion model is such a family; it needs no `grad` of its own.
+    """
+
+    def at_noise(self, sigma: float) -> Differentiable: ...
+
+
+@runtime_checkable
 class Compiled(Space, Protocol):
     """An energy that also gives numba functions, so that whole loops of a sampler can be compiled around it."""
 
     @property
     def compiled(self) -> Functions: ...
+
+
+@runtime_checkable
+class ManyTemperatures(Space, Protocol):
+    """An energy that gives u at several temperatures for little more than at one, as the fields of hidden units do."""
+
+    def reduced_at(self, x: np.ndarray, betas: np.ndarray) -> np.ndarray:
+        """Return u, (n, k), of each configuration x (n, *shape) at its own k inverse temperatures, betas (n, k)."""
 
 
 @runtime_checkable
@@ -93,6 +112,11 @@ def has_gradient(energy: Any) -> bool:
     if is_compiled(energy):
         return energy.compiled.gradient is not None
     return isinstance(energy, Differentiable)
+
+
+def is_linear(energy: Any) -> bool:
+    """Whether u = beta E: true without a method `reduced`; an energy that has one says so by `linear_in_beta`."""
+    return getattr(energy, "reduced", None) is None or bool(getattr(energy, "linear_in_beta", False))
 
 
 def name_of(energy: Any) -> str:
@@ -168,7 +192,7 @@ def reduced(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray:
     """Return u of every chain, (chains,), for flat x (chains, sites) and beta (chains,)."""
     batch = x.reshape(len(x), *energy.shape)
     own = getattr(energy, "reduced", None)
-    if own is None:
+    if own is None or (is_linear(energy) and not _is_same(beta)):
         return beta * _vector(energy(batch), len(x), energy)
     return _by_temperature(lambda rows, b: _vector(own(rows, b), len(rows), energy), batch, beta, ())
 
@@ -177,7 +201,7 @@ def reduced_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray
     """Return du/dx of every chain, flat (chains, sites)."""
     batch = x.reshape(len(x), *energy.shape)
     own = getattr(energy, "reduced_grad", None)
-    if own is None:
+    if own is None or (is_linear(energy) and not _is_same(beta)):
         return beta[:, None] * _gradient(energy.grad(batch), batch.shape, energy).reshape(x.shape)
     rows = _by_temperature(lambda rows, b: _gradient(own(rows, b), rows.shape, energy), batch, beta, energy.shape)
     return rows.reshape(x.shape)
@@ -195,12 +219,17 @@ def reduced_and_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> tuple[
 
 def _by_temperature(function: Any, batch: np.ndarray, beta: np.ndarray, shape: tuple) -> np.ndarray:
     """Call function(rows, beta) once for every temperature there is: `reduced` takes one beta a call."""
-    if (beta == beta[0]).all():
+    if _is_same(beta):
         return function(batch, float(beta[0]))
     out = np.empty((len(batch), *shape))
     for one in np.unique(beta):
         out[beta == one] = function(batch[beta == one], float(one))
     return out
+
+
+def _is_same(beta: np.ndarray) -> bool:
+    """Whether all chains have one temperature."""
+    return bool((beta == beta[0]).all())
 
 
 def _gradient(value: Any, shape: tuple, energy: Any) -> np.ndarray:

@@ -40,7 +40,8 @@ def sample(
 
     Args:
         energy: anything with `shape`, `domain` and a call E(x): (n, *shape) -> (n,); see samplers.protocols.
-        sampler: Metropolis, Gibbs, Langevin, MALA, UnderdampedLangevin or HMC.
+        sampler: Metropolis, Gibbs, Langevin, MALA, UnderdampedLangevin, HMC, AnnealedLangevin or
+            ParallelTempering(sampler, betas).
         chains: number of independent chains.
         draws: configurations kept a chain.
         warmup: sweeps before the first draw; the only ones in which step sizes adapt.
@@ -71,7 +72,7 @@ def sample(
         Chains(4 chains, 100 draws, x (1,) real, beta 2)
     """
     _check(energy, sampler, chains, draws, warmup, thin, beta, seed, observables, resume, store)
-    begin = None if init is None else _check_init(init, energy, chains)
+    begin = None if init is None else check_init(init, energy, chains)
     entropy = random.fresh_entropy() if seed is None else int(seed)
     names = list(observables or {})
     story = describe(energy, sampler, begin, names, chains, warmup, thin, float(beta), entropy, keep_x)
@@ -84,11 +85,12 @@ def sample(
         with file:
             complete = _run(energy, sampler, state, warmed, warmup, draws, thin, observables, file, progress)
     else:
-        state = _start(energy, sampler, begin, chains, float(beta), entropy)
+        state = start(energy, sampler, begin, chains, float(beta), entropy)
         for name, function in (observables or {}).items():
             observe(name, function, state["x"].reshape(chains, *energy.shape))  # a fault shows before there is a file
         shape = tuple(energy.shape) if keep_x else None
         layout = variables(energy.domain, shape, state["x"].dtype, protocols.has_energy(energy), names)
+        layout.update(sampler.recorded(energy))
         story["domain"] = energy.domain
         if store is None:
             memory = Memory(chains, draws, layout)
@@ -101,7 +103,7 @@ def sample(
         raise KeyboardInterrupt
     if store is not None:
         return load(store)
-    return from_arrays(memory.arrays, {**story, **checkpoint.settled(state)})
+    return from_arrays(memory.arrays, layout, {**story, **checkpoint.settled(state)})
 
 
 def _run(
@@ -113,7 +115,8 @@ def _run(
         return blocks.run(interrupted, progress)
 
 
-def _start(energy: Any, sampler: Sampler, begin: np.ndarray | None, chains: int, beta: float, entropy: int) -> State:
+def start(energy: Any, sampler: Sampler, begin: np.ndarray | None, chains: int, beta: float, entropy: int) -> State:
+    """Return the state of a run before its first sweep: x (chains, sites), beta, stream, and what the sampler keeps."""
     x = initial(energy, chains, entropy) if begin is None else begin.reshape(chains, -1).copy()
     state = {"x": x, "beta": np.full(chains, beta), "stream": random.make_streams(entropy, chains)}
     if protocols.has_energy(energy):
@@ -129,6 +132,26 @@ def _check(
     energy: Any, sampler: Any, chains: Any, draws: Any, warmup: Any, thin: Any, beta: Any, seed: Any,
     observables: Any, resume: bool, store: Any,
 ) -> None:  # fmt: skip
+    check_sampler(energy, sampler)
+    protocols.check_positive(chains, "chains", integer=True)
+    protocols.check_positive(draws, "draws", integer=True)
+    protocols.check_positive(warmup, "warmup", integer=True, zero=True)
+    protocols.check_positive(thin, "thin", integer=True)
+    protocols.check_positive(beta, "beta")
+    sampler.check_run(energy, int(warmup), float(beta))
+    if seed is not None:
+        protocols.check_positive(seed, "seed", integer=True, zero=True)
+    for name, function in (observables or {}).items():
+        if not callable(function):
+            raise TypeError(f"observables[{name!r}] must be a function (n, *shape) -> (n,), got {function!r}")
+        if name in ("x", "energy", "acceptance", *sampler.recorded(energy)):
+            raise ValueError(f"observables must not use the name {name!r}: it is recorded anyway")
+    if resume and store is None:
+        raise ValueError("resume=True needs store, the file to go on with, got store=None")
+
+
+def check_sampler(energy: Any, sampler: Any) -> None:
+    """Raise unless the energy has a space, the sampler is one, and it fits the energy."""
     protocols.check_space(energy)
     if not isinstance(sampler, Sampler):
         raise TypeError(f"sampler must be a sampler such as samplers.MALA(), got {sampler!r}")
@@ -138,23 +161,10 @@ def _check(
             "which has a gradient only: use Langevin or UnderdampedLangevin"
         )
     sampler.check(energy)
-    protocols.check_positive(chains, "chains", integer=True)
-    protocols.check_positive(draws, "draws", integer=True)
-    protocols.check_positive(warmup, "warmup", integer=True, zero=True)
-    protocols.check_positive(thin, "thin", integer=True)
-    protocols.check_positive(beta, "beta")
-    if seed is not None:
-        protocols.check_positive(seed, "seed", integer=True, zero=True)
-    for name, function in (observables or {}).items():
-        if not callable(function):
-            raise TypeError(f"observables[{name!r}] must be a function (n, *shape) -> (n,), got {function!r}")
-        if name in ("x", "energy", "acceptance"):
-            raise ValueError(f"observables must not use the name {name!r}: it is recorded anyway")
-    if resume and store is None:
-        raise ValueError("resume=True needs store, the file to go on with, got store=None")
 
 
-def _check_init(init: Any, energy: Any, chains: int) -> np.ndarray:
+def check_init(init: Any, energy: Any, chains: int) -> np.ndarray:
+    """Return init as configurations, one a chain, or raise an error that says what is wrong with it."""
     array = protocols.check_configurations(init, energy, "init")
     if len(array) != chains:
         raise ValueError(f"init must hold one configuration a chain ({chains}), got {len(array)}")

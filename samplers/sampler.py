@@ -17,6 +17,7 @@ from samplers import protocols, random
 from samplers.borrowed import borrow
 from samplers.compiled import Driver, call_sweep, call_wide_sweep, tag
 from samplers.lanes import LANES, lane_scratch
+from samplers.layout import Variable
 
 State = dict[str, np.ndarray]  # arrays with one row a chain: always x (chains, sites), stream and beta
 
@@ -83,10 +84,22 @@ class Sampler:
 
     kernel: ClassVar[Kernel]
     needs_energy: ClassVar[bool] = True
+    # What of the state belongs to a temperature and not to a configuration: it changes rows when two temperatures do.
+    tempered: ClassVar[tuple[str, ...]] = ("beta", "step_size", "averaging", "inverse_mass", "moments", "momentum")
 
     def check(self, energy: Any) -> None:
         """Raise TypeError if this sampler does not fit the energy, saying what it needs."""
         raise NotImplementedError
+
+    def check_run(self, energy: Any, warmup: int, beta: float) -> None:
+        """Raise ValueError if this sampler cannot run with so long a warm-up, or at this beta."""
+
+    def recorded(self, energy: Any) -> dict[str, Variable]:
+        """Return what this sampler records with each draw beside x and its acceptance.
+
+        Its `advance` then takes a keyword `record`, the arrays (chains, draws, ...) of these names, and fills them.
+        """
+        return {}
 
     def start(self, energy: Any, state: State) -> None:
         """Add to the state what this sampler keeps for each chain."""

@@ -1,7 +1,8 @@
 """What a chain file holds: the description of a run, and the HDF5 names, dimensions and attributes that carry it.
 
-`posterior/` and `sample_stats/` hold the variables with dimension scales (chain, draw, ...) as xarray and ArviZ read
-them, `checksums/` the CRC-32 of each stored chunk, `checkpoint` the state from which sampling goes on.
+`posterior/`, `sample_stats/` and, of parallel tempering, `tempering/` hold the variables with dimension scales (chain,
+draw, ...) as xarray and ArviZ read them, `checksums/` the CRC-32 of each stored chunk, `checkpoint` the state from
+which sampling goes on.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ SCHEMA_VERSION = 1
 DRAW_NUMBERS_CHUNK = 65536
 HDF5_VERSION = ("v110", "v110")  # this format has checksums on all metadata; HDF5 1.10 of 2016 reads it
 LIBRARIES = ("ebmlab", "numpy", "numba", "h5py")
-GROUPS = ("posterior", "sample_stats")
+ALWAYS = ("posterior", "sample_stats")
+GROUPS = (*ALWAYS, "tempering")  # the last one only where something is in it
 OWN_ATTRIBUTES = frozenset(f"{library}_version" for library in (*LIBRARIES, "python")) | {
     "format",
     "schema_version",
@@ -41,7 +43,8 @@ OWN_ATTRIBUTES = frozenset(f"{library}_version" for library in (*LIBRARIES, "pyt
 _BARE_DIMENSION = "This is a netCDF dimension but not a netCDF variable. {:10d}"
 STORY = (
     "Markov chains sampled by ebmlab. posterior/ holds configurations and observables, sample_stats/ energies and "
-    "statistics of the sampler, both with axes (chain, draw, ...); the attributes of a dataset say how it is packed. "
+    "statistics of the sampler, tempering/ what a temperature ladder records, all with axes (chain, draw, ...); the "
+    "attributes of a dataset say how it is packed. "
     "The attributes here tell the run; those named in json_attributes are JSON text. checkpoint is the state of the "
     "sampler after the last draw. checksums/ holds zlib.crc32 of each stored chunk, axes (block of chains, of draws)."
 )
@@ -54,6 +57,12 @@ class Description(NamedTuple):
     variables: dict[str, Variable]
     attributes: dict[str, Any]
     fingerprint: str
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The HDF5 groups of this store."""
+        used = set(ALWAYS) | {variable.group for variable in self.variables.values()}
+        return tuple(group for group in GROUPS if group in used)
 
     @property
     def draw_bytes(self) -> int:
@@ -89,8 +98,8 @@ def _checked_variable(name: str, variable: Variable) -> Variable:
     dtype = np.dtype(dtype).newbyteorder("=")
     if not name or set(name) & set("/\0") or name in (".", "chain", "draw"):
         raise ValueError(f"a variable's name must be text without '/', other than 'chain' and 'draw', got {name!r}")
-    if group not in ("posterior", "sample_stats"):
-        raise ValueError(f"group of {name} must be 'posterior' or 'sample_stats', got {group!r}")
+    if group not in GROUPS:
+        raise ValueError(f"group of {name} must be one of {', '.join(GROUPS)}, got {group!r}")
     if packing not in PACKINGS:
         raise ValueError(f"packing of {name} must be one of {', '.join(PACKINGS)}, got {packing!r}")
     if dtype.kind not in "biuf":
@@ -124,7 +133,7 @@ def image(description: Description, draws: int, checkpoint: bytes) -> bytes:
         file["checkpoint"] = np.frombuffer(checkpoint, np.uint8)
         file["checkpoint"].dims[0].attach_scale(_bare_dimension(file, "checkpoint_byte", len(checkpoint)))
         file.create_group("checksums")
-        for group in GROUPS:
+        for group in description.groups:
             _define_coordinates(file.create_group(group), description.chains, draws)
         for name, variable in description.variables.items():
             _define_variable(file, name, variable, description.chains, draws)
@@ -229,9 +238,11 @@ def parse(source: h5py.File, path: str) -> tuple[Description, int, bytes]:
         for name, value in root.items()
         if name not in OWN_ATTRIBUTES
     }
+    there = list(source)  # a damaged group is listed, and raises when it is opened
     variables = {
         name: _variable(group, dataset)
         for group in GROUPS
+        if group in there or group in ALWAYS
         for name, dataset in source[group].items()
         if "packing" in dataset.attrs
     }

@@ -27,9 +27,9 @@ class StoredArray:
 
     def __init__(self, snapshot: Snapshot, name: str) -> None:
         self._snapshot, self._name = snapshot, name
-        self._variable: Variable = snapshot.description.variables[name]
-        self.shape: tuple[int, ...] = (snapshot.description.chains, snapshot.draws, *self._variable.shape)
-        self.dtype: np.dtype = self._variable.dtype
+        self.variable: Variable = snapshot.description.variables[name]
+        self.shape: tuple[int, ...] = (snapshot.description.chains, snapshot.draws, *self.variable.shape)
+        self.dtype: np.dtype = self.variable.dtype
         self.ndim: int = len(self.shape)
 
     def __len__(self) -> int:
@@ -47,14 +47,14 @@ class StoredArray:
         chains, draws, *sites = self._full_index(index)
         chain_range, chain_end = _ascending(chains, self.shape[0])
         draw_range, draw_end = _ascending(draws, self.shape[1])
-        site_shape = np.broadcast_to(np.empty(()), self._variable.shape)[tuple(sites)].shape
+        site_shape = np.broadcast_to(np.empty(()), self.variable.shape)[tuple(sites)].shape
         values = np.empty((len(chain_range), len(draw_range), *site_shape), self.dtype)
         if values.size:
             span = slice(chain_range[0], chain_range[-1] + 1)
             picked = (slice(None, None, chain_range.step), slice(None, None, draw_range.step), *sites)
             for start, stop in self._pieces(draw_range, span.stop - span.start):
                 piece = slice(draw_range[start], draw_range[stop - 1] + 1)
-                block = unpack(self._variable, self._snapshot.stored(self._name, span, piece))
+                block = unpack(self.variable, self._snapshot.stored(self._name, span, piece))
                 values[:, start:stop] = block[picked]
         return values[chain_end, draw_end]
 
@@ -74,7 +74,7 @@ class StoredArray:
 
     def _pieces(self, draws: range, chains: int) -> Iterator[tuple[int, int]]:
         """Cut the wanted draws into pieces that take about READ_BYTES in memory."""
-        draw_bytes = chains * max(math.prod(self._variable.shape) * self.dtype.itemsize, 1)
+        draw_bytes = chains * max(math.prod(self.variable.shape) * self.dtype.itemsize, 1)
         length = max(1, READ_BYTES // (draw_bytes * draws.step))
         for start in range(0, len(draws), length):
             yield start, min(start + length, len(draws))

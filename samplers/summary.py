@@ -22,7 +22,8 @@ class Summary:
     """The diagnosis of chains: `rows` by variable, and the `verdict`; `str()` gives the table.
 
     With more than 12 coordinates `rows` holds the one with the lowest ESS and the one with the largest R-hat, and
-    `coordinates` says how many of them all are in trouble. `acceptance` is the mean of each chain.
+    `coordinates` says how many of them all are in trouble. `acceptance` is the mean of each chain, `tempering` a line
+    about swaps and round trips if there is a ladder.
     """
 
     rows: dict[str, Row]
@@ -32,6 +33,7 @@ class Summary:
     coordinates: str
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    tempering: str = ""
 
     @property
     def trustworthy(self) -> bool:
@@ -84,4 +86,10 @@ def summary(chains: "Chains") -> Summary:
     worst, remark = (every, "") if few else worst_coordinates(every)
     acceptance = np.asarray(chains.acceptance, dtype=np.float64).mean(axis=1)
     problems, notes = judge(recorded, every, chains, acceptance)
-    return Summary({**recorded, **worst}, count, draws, acceptance, remark, problems, notes)
+    ladder, gaps = ("", ()) if chains.tempering is None else chains.tempering.report(_sweeps(chains))
+    return Summary({**recorded, **worst}, count, draws, acceptance, remark, (*problems, *gaps), notes, ladder)
+
+
+def _sweeps(chains: "Chains") -> int:
+    """The sweeps of each chain after warm-up."""
+    return chains.shape[1] * int(chains.attributes.get("thin", 1))

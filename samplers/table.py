@@ -22,7 +22,10 @@ def table(summary: "Summary") -> str:
         text.append("  ".join((name.ljust(widths[0]), *numbers)))
     if summary.coordinates:
         text.append(summary.coordinates)
-    text += ["", f"acceptance: {_acceptance(summary)}", f"verdict: {summary.verdict}"]
+    text += ["", f"acceptance: {_acceptance(summary)}"]
+    if summary.tempering:
+        text.append(f"tempering: {summary.tempering}")
+    text.append(f"verdict: {summary.verdict}")
     return "\n".join(text)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ebm
 import samplers
 from samplers.__main__ import main
 
@@ -53,6 +54,16 @@ def test_the_picture_is_drawn(chain_file: Path, capsys: pytest.CaptureFixture[st
     assert main([str(chain_file), "--plot", *([] if out is None else [str(picture)])]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert str(picture) in capsys.readouterr().out
+
+
+def test_a_ladder_has_a_picture_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ladder, path = samplers.ParallelTempering(samplers.Gibbs(), (0.2, 1.0)), tmp_path / "run.h5"
+    samplers.sample(ebm.RBM(3, 2, seed=1), ladder, draws=50, seed=1, store=path, progress=False)
+    assert main([str(path), "--plot"]) == 0
+    printed = capsys.readouterr().out
+    assert "tempering: 2 rungs from beta 0.2 to 1, swap rates" in printed
+    for name in ("run.png", "run_tempering.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG") and name in printed
 
 
 def test_a_missing_or_foreign_file_is_one_plain_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,8 @@ from matplotlib import pyplot
 
 from samplers.autocorrelation import integrated_autocorrelation_time
 from samplers.plots import plot_autocorrelation, plot_energy, plot_overview, plot_rank, plot_trace
+from samplers.rungs import Tempering
+from samplers.tempering_plots import plot_tempering
 
 Make = Callable[..., Any]
 PLOTS = (plot_trace, plot_autocorrelation, plot_rank, plot_energy)
@@ -102,3 +104,49 @@ def test_without_energies_the_overview_takes_what_there_is(make_chains: Make) ->
     x = np.random.default_rng(0).normal(size=(2, 100, 3))
     assert "first coordinate of x" in plot_overview(make_chains(x=x)).get_suptitle()
     assert "m:" in plot_overview(make_chains(x=x, m=x[..., 0])).get_suptitle()
+
+
+def _ladder(energies: np.ndarray) -> Tempering:
+    """Two replicas that change places at every second draw, half of the swaps accepted."""
+    chains, draws, rungs = energies.shape
+    counts = np.tile(np.arange(1.0, draws + 1)[:, None], (chains, 1, rungs - 1))
+    turns = (np.arange(draws) // 2) % 2
+    replicas = np.tile(np.stack([turns, 1 - turns], axis=1), (chains, 1, 1)).astype(np.int16)
+    return Tempering(
+        {
+            "betas": np.tile([0.5, 1.0], (chains, draws, 1)),
+            "energies": energies,
+            "replicas": replicas,
+            "swaps_proposed": counts.astype(np.int64),
+            "swaps_accepted": 0.5 * counts,
+            "round_trips": np.tile(np.arange(draws) // 4, (chains, 1)),
+        }
+    )
+
+
+def test_a_ladder_is_drawn_with_its_numbers(make_chains: Make) -> None:
+    chains = make_chains(energy=np.zeros((3, 40)))
+    chains.tempering = _ladder(np.random.default_rng(0).normal(size=(3, 40, 2)))
+    swaps, barrier, replicas, energies = plot_tempering(chains).axes
+    assert all(
+        axes.get_xlabel() and axes.get_ylabel() and axes.get_title() for axes in (swaps, barrier, replicas, energies)
+    )
+    assert [bar.get_height() for bar in swaps.patches] == [0.5]
+    assert barrier.lines[0].get_xydata().tolist() == [[0.5, 0.0], [1.0, 0.5]]
+    first, second = (line.get_ydata().tolist() for line in replicas.lines)
+    assert first[:5] == [0, 0, 1, 1, 0] and second[:5] == [1, 1, 0, 0, 1]
+    for step in energies.patches:
+        counts = step.get_data()
+        assert np.sum(counts.values * np.diff(counts.edges)) == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("energies", [np.zeros((1, 5, 2)), -4.0 * np.ones((2, 1, 2))])
+def test_a_ladder_of_constant_energies_is_drawn_too(make_chains: Make, energies: np.ndarray) -> None:
+    chains = make_chains(energy=np.zeros(energies.shape[:2]))
+    chains.tempering = _ladder(energies)
+    plot_tempering(chains).canvas.draw()
+
+
+def test_chains_without_a_ladder_are_refused(make_chains: Make) -> None:
+    with pytest.raises(ValueError, match=r"must come from ParallelTempering .*got tempering=None"):
+        plot_tempering(make_chains(energy=np.zeros((3, 40))))

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from samplers.diagnosis import UNKNOWN, Row, diagnose
+from samplers.rungs import Tempering
 from samplers.summary import summary
 from samplers.verdict import worst_coordinates
 
@@ -228,3 +229,38 @@ def test_many_chains_show_the_range_of_their_acceptance(make_chains: Make) -> No
     acceptance = np.linspace(0.2, 0.6, 20)[:, None] * np.ones((20, 100))
     text = str(summary(make_chains(energy=rng.normal(size=(20, 100)), acceptance=acceptance)))
     assert "acceptance: 0.200 to 0.600, mean 0.400" in text
+
+
+def _ladder(accepted: list[float], trips: int) -> Tempering:
+    """A ladder of three rungs after 200 draws and 100 proposals a pair, in 4 chains."""
+    draws = np.ones((4, 200, 1))
+    betas = draws * np.array([0.2, 0.5, 1.0])
+    return Tempering(
+        {
+            "betas": betas,
+            "energies": np.random.default_rng(0).normal(size=(4, 200, 3)) - betas,
+            "replicas": np.tile(np.arange(3, dtype=np.int16), (4, 200, 1)),
+            "swaps_proposed": np.full((4, 200, 2), 100),
+            "swaps_accepted": draws * np.array(accepted),
+            "round_trips": np.full((4, 200), trips),
+        }
+    )
+
+
+def test_a_ladder_is_told_in_a_line_and_its_gaps_are_problems(make_chains: Make) -> None:
+    chains = make_chains(energy=np.random.default_rng(0).normal(size=(4, 200)))
+    assert "tempering" not in str(summary(chains)).split("verdict")[0]
+    chains.attributes["thin"] = 5
+    chains.tempering = _ladder([30.0, 60.0], trips=4)
+    told = summary(chains)
+    assert (
+        "tempering: 3 rungs from beta 0.2 to 1, swap rates 0.30 to 0.60, 4 round trips a chain in 1,000 sweeps, "
+        in (str(told))
+    )
+    assert "barrier 1.10" in told.tempering and told.trustworthy
+    chains.tempering = _ladder([30.0, 0.1], trips=0)
+    assert summary(chains).problems == (
+        "rungs 1 and 2 (beta 0.5 and 1) never swapped, in 400 attempts: put rungs between them",
+    )
+    chains.tempering = _ladder([30.0, 60.0], trips=0)
+    assert summary(chains).problems == ("no replica went from one end of the ladder to the other and back: run longer",)

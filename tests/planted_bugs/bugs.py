@@ -28,6 +28,9 @@ _REPRODUCIBLE = "tests/samplers/test_reproducible.py::"
 _CLUSTERS = "tests/samplers/test_clusters.py::"
 _OBJECTIVES = "tests/learning/test_objectives.py::"
 _LAYERS = "tests/learning/test_layers.py::"
+_TEMPERING = "tests/samplers/test_tempering.py::"
+_SWAP_MATRIX = _TEMPERING + "test_a_swap_step_is_its_exact_matrix"
+_ANNEALING = "tests/samplers/test_annealing.py::"
 
 BUGS = (
     Bug(
@@ -378,6 +381,62 @@ BUGS = (
         "            row[j] = w * (1.0",
         "            row[j] = abs(w) * (1.0",
         (_LAYERS + "test_weighted_probabilities_are_logistic[float64]",),
+    ),
+    Bug(
+        "a swap with the wrong sign",
+        "samplers/swaps.py",
+        "accept_probability(own[k] + own[k + 1] - other[k] - other[k + 1])",
+        "accept_probability(other[k] + other[k + 1] - own[k] - own[k + 1])",
+        (_SWAP_MATRIX + "[ising]",),
+    ),
+    Bug(
+        "a swap by the energy per site",
+        "samplers/replicas.py",
+        "            return own * energy, other * energy\n",
+        "            energy = energy / self.rows['x'].shape[1]\n            return own * energy, other * energy\n",
+        (_SWAP_MATRIX + "[ising]",),
+    ),
+    Bug(
+        "a swap by beta times the free energy of an RBM",
+        "samplers/replicas.py",
+        "        self.linear = protocols.is_linear(energy)\n",
+        "        self.linear = True\n",
+        (_SWAP_MATRIX + "[rbm]",),
+    ),
+    Bug(
+        "the pairs of a swap step share a random number",
+        "samplers/swaps.py",
+        "        r, stream = random.uniform(stream)\n        good",
+        "        r, _ = random.uniform(stream)\n        good",
+        (_SWAP_MATRIX + "[ising]",),
+    ),
+    Bug(
+        "a replica keeps the gradient of its last temperature",
+        "samplers/swaps.py",
+        "        gradient[row] = 0.0\n        call_gradient(tag, x[row], beta[row], 1.0, p, gradient[row], work)\n",
+        "        pass\n",
+        (_TEMPERING + "test_every_rung_keeps_its_continuous_law[mala-True]",),
+    ),
+    Bug(
+        "even pairs again after every pause",
+        "samplers/replicas.py",
+        '                self.state["sweep"] += n\n',
+        '                self.state["sweep"] = self.state["sweep"] * (draw > 0) + n\n',
+        (_TEMPERING + "test_parity_goes_on_across_blocks[array]",),
+    ),
+    Bug(
+        "a step of Annealed Langevin that follows the noise and not its square",
+        "samplers/annealed_langevin.py",
+        "(sigma / self.sigmas[-1]) ** 2)",
+        "(sigma / self.sigmas[-1]))",
+        (_ANNEALING + "test_the_last_level_has_its_own_discretised_law[False]",),
+    ),
+    Bug(
+        "annealing with the gradient of the first temperature",
+        "samplers/simulated_annealing.py",
+        "            sampler.retemper(energy, state, np.arange(chains))\n",
+        "",
+        (_ANNEALING + "test_the_minimum_of_a_landscape_is_found[mala]",),
     ),
     Bug(
         "tau without the factor two",

@@ -23,6 +23,7 @@ ENERGY = ebm.DoubleWell(2)
 CASES = {
     "compiled": (ENERGY, samplers.HMC(steps=3), 4_000),
     "array": (ArrayTier(ENERGY), samplers.MALA(), 200),
+    "ladder": (ENERGY, samplers.ParallelTempering(samplers.MALA(), (0.2, 0.5, 1.0)), 4_000),
 }
 
 
@@ -72,6 +73,8 @@ def main(tier: str, kills: int, folder: Path) -> None:
     assert np.array_equal(killed.energy, uncut.energy)
     assert np.array_equal(killed.acceptance, uncut.acceptance)
     assert killed.attributes == uncut.attributes
+    if killed.tempering is not None:
+        assert all(np.array_equal(a, uncut.tempering.arrays[name]) for name, a in killed.tempering.arrays.items())
     print(while_warming, while_drawing, draws)
 
 

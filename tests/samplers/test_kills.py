@@ -34,7 +34,7 @@ def test_a_run_killed_25_times_is_the_run_that_was_not(tier: str, tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tier", ["compiled", "array"])
+@pytest.mark.parametrize("tier", ["compiled", "array", "ladder"])
 def test_a_run_killed_200_times_is_the_run_that_was_not(tier: str, tmp_path: Path) -> None:
     warming, drawing, _ = _killed(tier, 200, tmp_path)
     assert warming > 0 and drawing > 100

@@ -32,8 +32,15 @@ CASES: dict[str, tuple[Any, samplers.Sampler]] = {
     "array tier, adaptive hmc": (ArrayTier(PLANES["double well"].energy), samplers.HMC(steps=3)),
     "array tier, ising metropolis": (ArrayTier(ebm.Ising((2, 3), field=0.3)), samplers.Metropolis()),
     "metropolis with a cache that rounds": (DISCRETE["rbm wavefunction"], samplers.Metropolis()),
+    "tempered adaptive mala": (
+        PLANES["double well"].energy, samplers.ParallelTempering(samplers.MALA(), (0.2, 0.8, 1.5))),
+    "tempered rbm": (
+        ebm.RBM(4, 3, W=np.linspace(-1.0, 1.0, 12).reshape(4, 3)),
+        samplers.ParallelTempering(samplers.Gibbs(), (0.0, 0.4, 0.8), swap_every=2)),
+    "array tier, tempered metropolis": (
+        ArrayTier(ebm.Ising((2, 3), field=0.3)), samplers.ParallelTempering(samplers.Metropolis(), (0.5, 0.8))),
     "rbm": (ebm.RBM(4, 3, W=np.linspace(-1.0, 1.0, 12).reshape(4, 3)), samplers.Gibbs()),
-}
+}  # fmt: skip
 
 
 def _first(x: np.ndarray) -> np.ndarray:
@@ -47,7 +54,8 @@ def _sample(name: str, **changes: Any) -> samplers.Chains:
 
 def _bits(chains: samplers.Chains) -> str:
     digest = hashlib.sha256()
-    for array in (chains.x, chains.energy, chains.acceptance, chains.observables["first"]):
+    ladder = [] if chains.tempering is None else [array for _, array in sorted(chains.tempering.arrays.items())]
+    for array in (chains.x, chains.energy, chains.acceptance, chains.observables["first"], *ladder):
         digest.update(np.ascontiguousarray(np.asarray(array)).tobytes())
     return digest.hexdigest()
 
@@ -183,7 +191,7 @@ def test_steps_stay_fixed_after_the_warm_up(name: str) -> None:
 
 
 def test_chains_are_independent_of_their_number() -> None:
-    for name in ("ising metropolis", "adaptive hmc", "array tier, adaptive hmc"):
+    for name in ("ising metropolis", "adaptive hmc", "array tier, adaptive hmc", "tempered adaptive mala"):
         few, many = _sample(name), _sample(name, chains=5)
         assert np.array_equal(few.x, np.asarray(many.x)[:3])
         assert not np.array_equal(many.x[0], many.x[1])

@@ -16,6 +16,8 @@ VARIABLES = {
     "label": Variable("posterior", np.dtype(np.int16), (), "gzip"),
     "angle": Variable("posterior", _FLOAT, (2,), "raw"),
     "energy": Variable("sample_stats", _FLOAT, (), "raw"),
+    "energies": Variable("tempering", _FLOAT, (4,), "raw"),
+    "replicas": Variable("tempering", np.dtype(np.int16), (4,), "gzip"),
     "diverging": Variable("sample_stats", np.dtype(np.bool_), (), "gzip"),
 }
 ATTRIBUTES: dict[str, Any] = {

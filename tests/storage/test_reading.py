@@ -190,7 +190,7 @@ def test_xarray_opens_the_file_with_chain_and_draw(known: ModuleType, tmp_path: 
         assert statistics["diverging"].dtype == bool
         assert np.array_equal(statistics["diverging"], expected["diverging"])
     with xarray.open_datatree(path, engine="h5netcdf") as tree:
-        assert set(tree.children) == {"posterior", "sample_stats", "checksums"}
+        assert set(tree.children) == {"posterior", "sample_stats", "tempering", "checksums"}
         assert tree.attrs["format"] == "ebmlab chains"
         assert tree.attrs["beta"] == 0.25
         assert tree.attrs["sampler"] == "Métropolis"
