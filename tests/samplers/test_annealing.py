@@ -169,7 +169,7 @@ def test_ctrl_c_says_what_was_found(capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         samplers.simulated_annealing(
-            Pressing(ebm.Ising((2, 2))), samplers.Gibbs(), betas=[0.1, 1.0], sweeps=10**7, chains=2, **QUIET
+            Pressing(ebm.Ising((2, 3))), samplers.Gibbs(), betas=[0.1, 1.0], sweeps=10**7, chains=2, **QUIET
         )
     assert "Interrupted at beta = 0.1; the lowest energy so far is " in capfd.readouterr().err
     assert signal.getsignal(signal.SIGINT) is before
