@@ -1,8 +1,8 @@
 """Critical slowing down, and how it is beaten: Metropolis, clusters and tempering side by side.
 
 At the critical temperature an L x L magnet forgets its past only after tau ~ L^z sweeps. Metropolis has z = 2.17
-(Nightingale and Bloete 1996: 2.1665(12)); the clusters of Wolff and of Swendsen and Wang turn whole domains, with z of a
-quarter or less. Wolff's clusters are counted in sweeps of the lattice: tau in clusters times their mean share of the
+(Nightingale and Bloete 1996: 2.1665(12)); the clusters of Wolff and of Swendsen and Wang turn whole domains, with z of
+a quarter or less. Wolff's clusters are counted in sweeps of the lattice: tau in clusters times their mean share of the
 sites. tau = 1 + 2 sum rho of the squared magnetisation, for the cluster algorithms of its absolute value.
 
 Where the Binder cumulants U = 1 - <m^4> / (3 <m^2>^2) of two sides cross is the critical temperature, but for

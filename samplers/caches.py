@@ -22,21 +22,12 @@ def _fill(tag, p, x, cache):
 
 def start_cache(energy: Any, state: State) -> None:
     """Add to the state the caches of a compiled energy, (chains, size), and their age in sweeps, (chains,)."""
-    chains = len(state["x"])
-    state["cache"] = np.empty((chains, caching(energy.compiled).size))
-    state["age"] = np.zeros(chains, np.int64)
-    fill_cache(energy, state, np.arange(chains))
-
-
-def fill_cache(energy: Any, state: State, rows: np.ndarray) -> None:
-    """Fill the caches of these chains from x."""
-    state["age"][rows] = 0
-    if state["cache"].shape[1] == 0:
-        return
-    functions = energy.compiled
-    label, x, cache = tag(functions), state["x"][rows], state["cache"][rows]
-    over_chains(lambda part: _fill(label, functions.params, x[part], cache[part]), len(x))
-    state["cache"][rows] = cache
+    functions, x = energy.compiled, state["x"]
+    state["cache"] = np.empty((len(x), caching(functions).size))
+    state["age"] = np.zeros(len(x), np.int64)
+    if state["cache"].size:
+        label, cache = tag(functions), state["cache"]
+        over_chains(lambda rows: _fill(label, functions.params, x[rows], cache[rows]), len(x))
 
 
 @inline

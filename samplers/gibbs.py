@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from samplers import fast_lattice, protocols, random
-from samplers.caches import fill_cache, refresh, start_cache
+from samplers.caches import refresh, start_cache
 from samplers.colouring import scan_order
 from samplers.compiled import OPTIONS, call_cached_change, call_update_cache, inline
 from samplers.metropolis import in_dtype
@@ -119,12 +119,6 @@ class Gibbs(Sampler):
             start_cache(energy, state)
         elif fast_lattice.fits(energy):
             fast_lattice.prepare(energy, heat_bath=True).start(state)
-
-    def retemper(self, energy: Any, state: State, rows: np.ndarray) -> None:
-        """Bring the caches of these chains in line with their x."""
-        super().retemper(energy, state, rows)
-        if "cache" in state:
-            fill_cache(energy, state, rows)
 
     def settings(self, energy: Any, warmup: int) -> tuple:
         """Return the values a site can take and the order of the sites; nothing for layers."""

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from samplers import fast_lattice, protocols, random, random_walk
-from samplers.caches import fill_cache, refresh, start_cache
+from samplers.caches import refresh, start_cache
 from samplers.colouring import scan_order
 from samplers.compiled import OPTIONS, call_cached_change, call_update_cache, inline
 from samplers.langevin import wrap_angle
@@ -223,12 +223,6 @@ class Metropolis(Sampler):
         kernel = self.compiled_kernel(energy)
         if kernel is not None and "cache" in kernel.arrays:
             start_cache(energy, state)
-
-    def retemper(self, energy: Any, state: State, rows: np.ndarray) -> None:
-        """Bring the reduced energies and the caches of these chains in line with their x and beta."""
-        super().retemper(energy, state, rows)
-        if "cache" in state:
-            fill_cache(energy, state, rows)
 
     def settings(self, energy: Any, warmup: int) -> tuple:
         """Return what the compiled sweep of this move needs; a target of 0 does not adapt."""

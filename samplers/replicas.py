@@ -121,12 +121,13 @@ class Replicas:
         def part(chains: slice) -> None:
             rows = slice(chains.start * self.rungs, chains.stop * self.rungs)
             kept = {name: array[rows] for name, array in self.rows.items()}
+            scratch = np.empty((kernel.scratch_rows + 1, kept["x"].shape[1]))  # the last row is for swaps
             run_ladders(
                 label, functions.params, tuple(kept[name] for name in kernel.arrays), self.settings, kept["x"],
                 kept["beta"], kept["stream"], kept.get("u"), kept.get("gradient"),
                 tuple(kept[name].reshape(len(kept[name]), -1) for name in names), self.linear,
                 tuple(array[chains] for array in _ladder(self.state)), self.target, self.every,
-                self.state["stream"][chains], draws, thin, first, kernel.scratch_rows, out[chains], acceptance[chains],
+                self.state["stream"][chains], draws, thin, first, scratch, out[chains], acceptance[chains],
                 tuple(record[name][chains] for name in RECORDED), self.failed[chains],
             )  # fmt: skip
 

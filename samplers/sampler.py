@@ -105,7 +105,7 @@ class Sampler:
         """Add to the state what this sampler keeps for each chain."""
 
     def retemper(self, energy: Any, state: State, rows: np.ndarray) -> None:
-        """Bring what the state keeps of these chains in line with their beta, after beta or x has been changed."""
+        """Bring what the state keeps of these chains in line with their beta, after beta has been changed."""
         x, beta = state["x"][rows], state["beta"][rows]
         if "u" in state:
             state["u"][rows] = protocols.reduced(energy, x, beta)

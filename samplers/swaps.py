@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from samplers import random
+from samplers.borrowed import borrow
 from samplers.compiled import OPTIONS, Driver, call_gradient, call_reduced, call_sweep, inline
 from samplers.mala import accept_probability
 
@@ -163,15 +164,16 @@ def _record(tag, p, x, chain, ladder, draw, record):
 @Driver
 def run_ladders(
     tag, p, state, settings, x, beta, streams, u, gradient, tempered, linear, ladder, target, every, swap_streams,
-    draws, thin, first, scratch_rows, out, acceptance, record, failed,
+    draws, thin, first, scratch, out, acceptance, record, failed,
 ):  # fmt: skip
     """Run draws * thin sweeps of every ladder, with their swaps; rows of x are chain * rungs + replica.
 
     `state` is what the sampler's sweep takes, `tempered` what belongs to a temperature (each (rows, k)), `target` the
     rung whose configurations are the draws; `failed` names the replica whose sweep gave a NaN acceptance.
     """
-    rungs = ladder[0].shape[1]
-    scratch = np.empty((scratch_rows + 1, x.shape[1]))
+    p, state, settings, scratch = borrow(p), borrow(state), borrow(settings), borrow(scratch)
+    x, beta, streams, tempered, ladder = borrow(x), borrow(beta), borrow(streams), borrow(tempered), borrow(ladder)
+    rungs, last = ladder[0].shape[1], scratch.shape[0] - 1
     terms = np.zeros((2, rungs))
     swapped = np.zeros(rungs - 1, np.bool_)
     for chain in range(ladder[0].shape[0]):
@@ -195,7 +197,7 @@ def run_ladders(
                 if ladder[3][chain] % every == 0:
                     good, swap_stream = _swap(
                         tag, p, x, beta, u, gradient, tempered, linear, chain, ladder, every, terms, swapped,
-                        scratch[scratch_rows], swap_stream,
+                        scratch[last], swap_stream,
                     )  # fmt: skip
                     if not good:
                         total = np.nan

@@ -51,7 +51,7 @@ def test_the_cache_keeps_its_digits_while_fields_saturate_and_come_back(strength
     sampler.start(psi, state)
     sampler.advance(psi, state, sampler.settings(psi, 0), 1, 900)  # all but no move refused: it goes everywhere
     kept = state["cache"].copy()
-    sampler.retemper(psi, state, np.arange(6))
+    sampler.start(psi, state)
     half = 2 * m if exponentials else m
     if exponentials:  # the scale of each pair is free: compare their ratio, exp(2 theta)
         kept, state["cache"] = (c[:, :m] / c[:, m:half] for c in (kept, state["cache"]))

@@ -296,13 +296,6 @@ BUGS = (
         (_CACHES + "test_a_cache_follows_the_moves_of_its_sampler[ising on a graph-exchange]",),
     ),
     Bug(
-        "configurations moved from outside keep their old local fields",
-        "samplers/gibbs.py",
-        '        if "cache" in state:\n            fill_cache(energy, state, rows)\n',
-        "",
-        (_CACHES + "test_retemper_follows_configurations_that_were_moved[gibbs]",),
-    ),
-    Bug(
         "the neighbours of a spin that flips see half of it",
         "ebm/lattice.py",
         "        fields[indices[k]] += step * weights[k]",

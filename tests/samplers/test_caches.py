@@ -31,7 +31,7 @@ def _advance(energy: Any, sampler: samplers.Sampler, state: dict[str, np.ndarray
 
 def _fresh(energy: Any, sampler: samplers.Sampler, state: dict[str, np.ndarray]) -> np.ndarray:
     anew = {name: array.copy() for name, array in state.items()}
-    sampler.retemper(energy, anew, np.arange(len(anew["x"])))
+    sampler.start(energy, anew)
     return anew["cache"]
 
 
@@ -58,18 +58,6 @@ def test_rounding_is_forgotten_after_a_fixed_number_of_sweeps_of_a_chain(by: str
     error = np.abs(state["cache"] - _fresh(energy, sampler, state)).max(1)
     assert (error[[0, 3]] > 0.9e-3).all() and (error[[1, 2]] < 1e-13).all()
     assert state["age"].tolist() == [REFRESH, 1, 2, 2]
-
-
-@pytest.mark.parametrize("by", ["single", "gibbs"])
-def test_retemper_follows_configurations_that_were_moved(by: str) -> None:
-    energy, sampler = DISCRETE["ising on a graph"], SAMPLERS[by]
-    state = _state(energy, sampler)
-    state["x"][[0, 2]] *= -1
-    kept, need = state["cache"].copy(), _fresh(energy, sampler, state)
-    sampler.retemper(energy, state, np.array([0]))
-    np.testing.assert_array_equal(state["cache"][0], need[0])
-    np.testing.assert_array_equal(state["cache"][1:], kept[1:])
-    assert (kept[2] != need[2]).any()
 
 
 def test_energies_without_a_cache_hold_none() -> None:

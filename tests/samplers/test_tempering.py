@@ -43,7 +43,8 @@ def _ladders(sampler: samplers.ParallelTempering, energy: Any, beta: float, star
     for rung, start in enumerate(starts):
         state["replica.x"][rung::rungs] = start.reshape(chains, -1)
     rows = {name.removeprefix("replica."): array for name, array in state.items() if name.startswith("replica.")}
-    sampler.sampler.retemper(energy, rows, np.arange(chains * rungs))
+    sampler.sampler.start(energy, rows)
+    state.update({f"replica.{name}": array for name, array in rows.items()})
     return state
 
 
