@@ -13,13 +13,13 @@ from numba.extending import intrinsic
 
 
 @intrinsic
-def borrow(typing_context, value):
+def borrow(typing_context: Any, value: Any) -> Any:
     """Inside compiled code: the same arrays, tuples of arrays or numbers, without an owner.
 
     Only for what the caller keeps alive until the loop ends: arguments, never an array made in the loop itself.
     """
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _without_owner(context, builder, signature.args[0], arguments[0])
 
     return value(value), generate

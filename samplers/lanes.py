@@ -51,40 +51,39 @@ def _spread(builder: Any, number: Any) -> Any:
 
 
 @lower_cast(types.Float, LanesType)
-def _cast(context, builder, source, target, value):
+def _cast(context: Any, builder: Any, source: Any, target: Any, value: Any) -> Any:
     return _spread(builder, context.cast(builder, value, source, types.float64))
 
 
-def _arithmetic(python: Any, instruction: str) -> None:
+def _arithmetic(python: Any, in_place: Any, instruction: str) -> None:
     """Teach Lanes one of + - * /, with each other and with numbers."""
 
     @intrinsic
-    def apply(typing_context, a, b):
-        def generate(context, builder, signature, arguments):
+    def apply(typing_context: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             wide = [context.cast(builder, v, t, LANE_VALUES) for v, t in zip(arguments, signature.args, strict=True)]
             return getattr(builder, instruction)(*wide)
 
         kinds = [t if isinstance(t, LanesType) else types.float64 for t in (a, b)]
         return LANE_VALUES(*kinds), generate
 
+    @overload(python, jit_options={"forceinline": True})
+    @overload(in_place, jit_options={"forceinline": True})
     def operate(a, b):
         if isinstance(a, LanesType) or isinstance(b, LanesType):
             return lambda a, b: apply(a, b)
         return None
 
-    for one in python:
-        overload(one, jit_options={"forceinline": True})(operate)
 
-
-_arithmetic((operator.add, operator.iadd), "fadd")
-_arithmetic((operator.sub, operator.isub), "fsub")
-_arithmetic((operator.mul, operator.imul), "fmul")
-_arithmetic((operator.truediv, operator.itruediv), "fdiv")
+_arithmetic(operator.add, operator.iadd, "fadd")
+_arithmetic(operator.sub, operator.isub, "fsub")
+_arithmetic(operator.mul, operator.imul, "fmul")
+_arithmetic(operator.truediv, operator.itruediv, "fdiv")
 
 
 @intrinsic
-def _negated(typing_context, a):
-    def generate(context, builder, signature, arguments):
+def _negated(typing_context: Any, a: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.fneg(arguments[0])
 
     return LANE_VALUES(a), generate
@@ -96,11 +95,11 @@ def _negative(a):
 
 
 @intrinsic
-def as_lanes(typing_context, array):
+def as_lanes(typing_context: Any, array: Any) -> Any:
     """Inside compiled code: a view of an array (n, 8) as an array (n,) of Lanes."""
     view = types.Array(LANE_VALUES, 1, "C", aligned=False)
 
-    def generate(context, builder, signature, arguments):
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         own = context.make_array(signature.args[0])(context, builder, arguments[0])
         result = context.make_array(view)(context, builder)
         n = cgutils.unpack_tuple(builder, own.shape, 2)[0]

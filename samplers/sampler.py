@@ -57,7 +57,10 @@ def run_wide(tag, p, state, settings, x, streams, draws, thin, first, scratch, o
                 call_wide_sweep(tag, p, state, settings, scratch, rows, adapting, streams, accepted)
             if out.shape[1] > 0:
                 out[rows[0] : rows[1], draw] = x[rows[0] : rows[1]]
-            if not np.isfinite(accepted[rows[0] : rows[1]]).all():
+            total = 0.0
+            for chain in range(rows[0], rows[1]):
+                total += accepted[chain]
+            if not np.isfinite(total):
                 break
 
 
