@@ -62,8 +62,9 @@ class SitePath:
 
     def __init__(self, energy: Any, beta: float) -> None:
         self.energy, self.beta, self.sampler = energy, beta, Gibbs()
-        self.values, self.order = self.sampler.settings(energy, 0)
-        self.log_z_start = float(len(self.order) * np.log(len(self.values)))
+        self.settings = self.sampler.settings(energy, 0)
+        self.values, self.sites = protocols.values(energy), int(np.prod(energy.shape))
+        self.log_z_start = float(self.sites * np.log(len(self.values)))
 
     def times(self, steps: int) -> np.ndarray:
         """Return times that are evenly spaced."""
@@ -71,13 +72,13 @@ class SitePath:
 
     def start(self, chains: int, rng: np.random.Generator, entropy: int) -> State:
         """Return uniform configurations."""
-        x = rng.choice(self.values, (chains, len(self.order)))
+        x = rng.choice(self.values, (chains, self.sites))
         state = {"x": x, "beta": np.zeros(chains), "stream": random.make_streams(entropy, chains)}
         return {**state, "log_weight": np.zeros(chains)}
 
     def anneal(self, state: State, times: np.ndarray, forward: bool) -> None:
         """Reweight and sweep; the reverse of a sweep visits the sites in the reverse order."""
-        settings = self.values, self.order if forward else self.order[::-1].copy()
+        settings = self.settings if forward else self.sampler.backwards(self.settings)
         self.sampler.start(self.energy, state)  # x may have been replaced
         for old, new in pairwise(times):
             state["log_weight"] += self._log_f(state["x"], new) - self._log_f(state["x"], old)
@@ -95,7 +96,7 @@ class SitePath:
         """Sweep at beta."""
         state["beta"][:] = self.beta
         self.sampler.start(self.energy, state)
-        self.sampler.advance(self.energy, state, (self.values, self.order), 1, sweeps)
+        self.sampler.advance(self.energy, state, self.settings, 1, sweeps)
 
 
 class RBMPath:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from samplers import protocols
-from samplers.compiled import Functions, gradient_batch, reduced_batch, tag
+from samplers.batches import gradient_batch, reduced_batch
+from samplers.compiled import Functions, tag
 from samplers.sampler import over_chains
 
 

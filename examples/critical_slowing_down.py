@@ -33,11 +33,12 @@ SIDES = {
 }
 ALGORITHMS = {"Metropolis": samplers.Metropolis(), "Wolff": samplers.Wolff(), "Swendsen-Wang": samplers.SwendsenWang()}
 CROSSING_SIDES, OFFSETS = (16, 32, 64), (-0.024, -0.016, -0.008, 0.0, 0.008, 0.016, 0.024)
+DEGREE = 3  # of the polynomials in T through the cumulants: within the offsets (T - T_c) L reaches 1.5
 BARRIER, TILT = 12.0, 0.8  # kT, of the double well and between its minima
 GLASSES, GLASS_SIDE = 12, 4
 PICTURES = {
     "slowing_down.png": "Left: autocorrelation times at T_c with fitted powers of L; a shaded band has the slope of "
-    "theory. Right: Binder cumulants, lines are straight fits; they cross at T_c.",
+    "theory. Right: Binder cumulants and cubics through them; they cross at T_c.",
     "tempering.png": "Left: a double well whose barrier is twelve times the temperature; alone, each chain stays where "
     "it began. Right: of twelve spin glasses the lowest energies that were found, against those counted.",
 }
@@ -83,11 +84,12 @@ def cumulants(l: int, draws: int, seed: int) -> np.ndarray:
 
 
 def crossing(small: np.ndarray, large: np.ndarray) -> tuple[float, float]:
-    """Return the temperature at which two cumulants (temperatures, (value, error)) cross, by straight lines."""
+    """Return the temperature at which two cumulants (temperatures, (value, error)) cross, by a cubic through both."""
     difference, error = large[:, 0] - small[:, 0], np.hypot(large[:, 1], small[:, 1])
-    (slope, height), covariance = np.polyfit(OFFSETS, difference, 1, w=1.0 / error, cov="unscaled")
-    root = -height / slope
-    return CRITICAL + root, float(np.sqrt(np.array([root, 1.0]) @ covariance @ [root, 1.0]) / abs(slope))
+    fit, covariance = np.polyfit(OFFSETS, difference, DEGREE, w=1.0 / error, cov="unscaled")
+    root = min(np.roots(fit), key=abs).real
+    powers = root ** np.arange(DEGREE, -1, -1)
+    return CRITICAL + root, float(np.sqrt(powers @ covariance @ powers) / abs(np.polyval(np.polyder(fit), root)))
 
 
 # --- tempering --------------------------------------------------------------------------------------------------------
@@ -165,7 +167,9 @@ def draw_dynamics(taus: dict[str, np.ndarray], fits: dict, binder: dict[int, np.
     for (l, points), colour, marker in zip(binder.items(), report.COLOURS, report.MARKERS, strict=False):
         grid = CRITICAL + np.array(OFFSETS)
         right.errorbar(grid, *points.T, fmt=marker, color=colour, label=f"L = {l}")
-        right.plot(grid, np.polyval(np.polyfit(grid, points[:, 0], 1), grid), color=colour, linewidth=1.2)
+        fine = np.linspace(min(OFFSETS), max(OFFSETS), 101)
+        fit = np.polyfit(OFFSETS, points[:, 0], DEGREE, w=1.0 / points[:, 1])
+        right.plot(CRITICAL + fine, np.polyval(fit, fine), color=colour, linewidth=1.2)
     right.axvline(CRITICAL, color="0.6", linewidth=1.0, label="exact $T_c$")
     right.axhline(CRITICAL_CUMULANT, color="k", linestyle=":", label=f"{CRITICAL_CUMULANT} (Salas, Sokal 2000)")
     right.set(title="Binder cumulants", xlabel=r"temperature T ($J\,/\,k_B$)", ylabel="U")

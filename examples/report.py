@@ -100,7 +100,8 @@ def write(
     command = f"python examples/{Path(script).name}"
     versions = {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}}
     record = {"command": command, "settings": settings, "versions": versions, "results": numbers}
-    (folder / "metrics.json").write_text(json.dumps(record, indent=1, default=_plain, allow_nan=False) + "\n", "utf-8")
+    record = json.loads(json.dumps(record, default=_plain), parse_constant=lambda _: None)  # JSON knows no infinity
+    (folder / "metrics.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", "utf-8")
     parts = [f"# {headline.rstrip('.')}", paragraphs.strip(), *tables]
     parts += [f"![{name}]({name})\n\n*{caption}*" for name, caption in pictures.items()]
     parts += ["## How it was made", f"`{command}`: {_listed(settings)}.", f"Versions: {_listed(versions)}."]

@@ -4,6 +4,8 @@ Half a sweep of a large lattice takes some microseconds, much less than handing 
 threads run the whole block of sweeps side by side and wait for each other after every half, by two counters in memory.
 """
 
+from typing import Any
+
 from numba import int64, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -13,7 +15,7 @@ from samplers.compiled import OPTIONS
 PATIENCE = 2000  # looks at the counter before the core is offered to others: a waiting thread may hold the last one up
 
 
-def _place(context, builder, array_type, array):
+def _place(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     return cgutils.get_item_pointer(
         context,
         builder,
@@ -24,10 +26,10 @@ def _place(context, builder, array_type, array):
 
 
 @intrinsic
-def _add_one(typing_context, array):
+def _add_one(typing_context: Any, array: Any) -> Any:
     """Add 1 to array[0], as one step for all threads, and return what it was before."""
 
-    def emit(context, builder, signature, arguments):
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _place(context, builder, signature.args[0], arguments[0])
         return builder.atomic_rmw("add", pointer, context.get_constant(types.int64, 1), "seq_cst")
 
@@ -35,10 +37,10 @@ def _add_one(typing_context, array):
 
 
 @intrinsic
-def _look(typing_context, array):
+def _look(typing_context: Any, array: Any) -> Any:
     """Return array[0] as the other threads have left it."""
 
-    def emit(context, builder, signature, arguments):
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _place(context, builder, signature.args[0], arguments[0])
         return builder.load_atomic(pointer, "seq_cst", 8)
 

@@ -32,6 +32,7 @@ class BitLattice(NamedTuple):
     coupling: float
     field: float
     heat_bath: bool
+    begin: int = 0  # the colour that is updated first
 
     def start(self, state: State) -> None:
         """Give every chain its generators, seeded from its stream."""
@@ -174,5 +175,5 @@ def _arguments(
     lanes = np.empty((places.blocks, -(-places.lanes * n // 64), 4, 64), np.uint64)
     bonds = lattice.bonds if n == 1 else np.tile(lattice.bonds, n)
     probabilities = table(lattice, float(state["beta"][group[0]]))
-    arguments = (state["x"], group, (words, lanes), bonds, state["lanes"], probabilities, places, draws, thin, out)
-    return arguments, np.zeros((threads, n, draws), np.int64)
+    arguments = (state["x"], group, (words, lanes), bonds, state["lanes"], probabilities, places)
+    return (*arguments, lattice.begin, draws, thin, out), np.zeros((threads, n, draws), np.int64)

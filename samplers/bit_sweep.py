@@ -253,7 +253,7 @@ def _scatter_lanes(lanes, chains, state):
 
 
 @njit(cache=True, **OPTIONS)
-def run(x, chains, shared, bonds, state, table, layout, draws, thin, out, flips, thread, threads, counter):
+def run(x, chains, shared, bonds, state, table, layout, begin, draws, thin, out, flips, thread, threads, counter):
     """Run draws * thin sweeps of a few chains of one temperature in the words they share, or one thread's part of it.
 
     Threads that work together on one chain each have some of its blocks of rows and meet after every half sweep.
@@ -266,6 +266,7 @@ def run(x, chains, shared, bonds, state, table, layout, draws, thin, out, flips,
         state: generators of all chains (all chains, blocks, 4, n), updated.
         table: classes, thresholds and rests, see `half_sweep`.
         layout: a BitLayout.
+        begin: colour that is updated first in a sweep.
         draws, thin: how many sweeps.
         out: spins of each draw (all chains, draws or 0, sites).
         flips: number of flips (threads, group, draws), added to.
@@ -288,7 +289,8 @@ def run(x, chains, shared, bonds, state, table, layout, draws, thin, out, flips,
     for draw in range(draws):
         flipped[:] = uint64(0)
         for _ in range(thin):
-            for colour in range(2):
+            for half in range(2):
+                colour = (begin + half) & 1
                 for block in range(first, last):
                     half_sweep(
                         work, words, flat, flat_bonds, sizes, flat_lanes, lanes.shape[1], colour, block, table, layout,

@@ -342,18 +342,3 @@ class Driver:
 
     def __call__(self, tag: Tag, *arguments: Any) -> Any:
         return (self._cached if tag.cacheable else self._uncached)(tag, *arguments)
-
-
-@Driver
-def reduced_batch(tag, p, x, beta, out):
-    """Set out[i] to the reduced energy of row x[i] at inverse temperature beta[i]."""
-    for i in range(x.shape[0]):
-        out[i] = call_reduced(tag, x[i], beta[i], p)
-
-
-@Driver
-def gradient_batch(tag, p, x, beta, out, work):
-    """Set out[i] to the gradient of the reduced energy at row x[i] and inverse temperature beta[i]."""
-    for i in range(x.shape[0]):
-        out[i] = 0.0
-        call_gradient(tag, x[i], beta[i], 1.0, p, out[i], work)

@@ -128,6 +128,13 @@ class Gibbs(Sampler):
             return fast_lattice.prepare(energy, heat_bath=True)
         return protocols.values(energy), scan_order(energy)
 
+    def backwards(self, settings: tuple) -> tuple:
+        """Return settings with which a sweep visits the sites in the reverse order."""
+        if isinstance(settings, fast_lattice.FastLattice):
+            return settings._replace(begin=1 - settings.begin)  # within a colour there is no order
+        values, order = settings
+        return values, order[::-1].copy()
+
     def compiled_kernel(self, energy: Any) -> Kernel | None:
         """Return the compiled sweep of single sites; None for layers and for lattices swept many sites at once."""
         other = isinstance(energy, protocols.Layered) or fast_lattice.fits(energy)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from samplers import protocols, random
-from samplers.compiled import reduced_batch, tag
+from samplers.batches import reduced_batch
+from samplers.compiled import tag
 from samplers.rungs import RECORDED, Record, completed
 from samplers.sampler import Sampler, State, over_chains
 from samplers.swaps import LADDER, note_all_ends, partner_betas, run_ladders, swap_ladders

@@ -33,6 +33,7 @@ class StateLattice(NamedTuple):
     lowest: int
     coupling: float
     heat_bath: bool
+    begin: int = 0  # the colour that is updated first
 
     def start(self, state: State) -> None:
         """Give every chain its generators, seeded from its stream."""
@@ -51,7 +52,7 @@ class StateLattice(NamedTuple):
             work = _work_space(self)
             for chain in range(rows.start, rows.stop):
                 lanes, table = state["lanes"][chain, 0].reshape(-1), _table(self, float(state["beta"][chain]))
-                rule = (self.n_states, self.lowest, self.heat_bath)
+                rule = (self.n_states, self.lowest, self.heat_bath, self.begin)
                 _run(work, x[chain], lanes, self.layout, *rule, table, draws, thin, out[chain], moves[chain])
 
         over_chains(part, len(x))
@@ -249,7 +250,7 @@ def _copy_aside(states, row, rows, width, odd):
 
 
 @njit(cache=True, **OPTIONS)
-def _run(work, x, lanes, layout, n_states, lowest, heat_bath, table, draws, thin, out, moves):
+def _run(work, x, lanes, layout, n_states, lowest, heat_bath, begin, table, draws, thin, out, moves):
     """Run draws * thin sweeps of one chain x (sites,), keeping each draw in out (draws or 0, sites)."""
     work, x, lanes, layout, table = borrow(work), borrow(x), borrow(lanes), borrow(layout), borrow(table)
     states, rows, width, q = work[0], layout[1].shape[0], layout[7], uint64(n_states)
@@ -259,8 +260,8 @@ def _run(work, x, lanes, layout, n_states, lowest, heat_bath, table, draws, thin
             _copy_aside(states, colour * 2 * rows + row, rows, width, (colour + layout[2][row]) & 1)
     for draw in range(draws):
         for _ in range(thin):
-            for colour in range(2):
-                moves[draw] += _half_sweep(work, lanes, colour, layout, q, heat_bath, table)
+            for half in range(2):
+                moves[draw] += _half_sweep(work, lanes, (begin + half) & 1, layout, q, heat_bath, table)
         if out.shape[0] > 0:
             _copy(out[draw], layout, lowest, states, False)
     _copy(x, layout, lowest, states, False)

@@ -15,7 +15,7 @@ BARRIER, MINIMUM, STIFFNESS = 1.0, 1.0, 1.0
 CHECK_CHAINS, CHECK_STEPS = 2000, 300
 
 
-def ours(energy: Any, chains: int) -> Side:
+def ours(energy: Any, chains: int, name: str = "ebmlab") -> Side:
     """Langevin steps of our own; units are steps of one chain."""
 
     def work(n: int) -> float:
@@ -23,7 +23,7 @@ def ours(energy: Any, chains: int) -> Side:
         _sample(energy, chains, steps, keep_x=False)
         return float(steps * chains)
 
-    return Side("ebmlab", work)
+    return Side(name, work)
 
 
 def _sample(energy: Any, chains: int, steps: int, keep_x: bool) -> samplers.Chains:
@@ -139,14 +139,13 @@ def _torch_threads(side: Side, threads: int) -> Side:
 def network(chains: int, goal: float) -> Line:
     """The network."""
     energy, model = network_energies()
-    # The products forwards and backwards, but for the layers of one or two columns.
-    shapes = [(chains, 128, 128)] * 2
     cores = range(1, limits.THREADS + 1)
-    ours_threads = [_torch_threads(ours(energy, chains), k) for k in cores]
+    compiled = ebm.CompiledNetwork(model.net) + ebm.Gaussian([0.0, 0.0], np.eye(2))
+    mine = [_torch_threads(ours(energy, chains), k) for k in cores] + [ours(compiled, chains, "compiled network")]
     return compare(
-        f"Langevin, torch MLP 2-128-128-1, {chains:,} chains", "steps/s", goal, ours_threads,
-        torchebm(model, chains, "autograd", tuple(cores)), [check(energy, model)],
-        (limits.products(shapes, chains)[0], 1.0), "limit: the products of its 128 x 128 layer",
+        f"Langevin, torch MLP 2-128-128-1, {chains:,} chains", "steps/s", goal, mine,
+        torchebm(model, chains, "autograd", tuple(cores)), [check(energy, model), check(compiled, model)],
+        (limits.multiply_adds(), 2.0 * 128**2), "limit: the multiply-adds of its 128 x 128 layer, there and back",
     )  # fmt: skip
 
 

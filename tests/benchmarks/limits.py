@@ -91,6 +91,12 @@ def products(shapes: list[tuple[int, int, int]], units: float) -> list[Side]:
     return [Side("bare products (numpy)", by_numpy), Side("bare products (torch)", by_torch)]
 
 
+def multiply_adds() -> Side:
+    """Multiply-adds a second of one large float32 product, the most that these cores can do: see `products`."""
+    side = 1024
+    return products([(side, side, side)], float(side) ** 3)[0]
+
+
 def memory_copy() -> Side:
     """Bytes a second copied from one large array to another."""
     size = 2**26

@@ -17,10 +17,10 @@ import clusters
 import gaussians
 import langevin
 import lattices
-import report
 import scaling
 import start_up
 import streaming
+import tables
 import wavefunctions
 from timing import Line, Missing
 
@@ -68,10 +68,10 @@ def main(arguments: list[str]) -> None:
     lines = {}
     for name in arguments or LINES:
         lines[name] = measure_apart(name)
-        print(f"{name}: {report.row(lines[name])}\n    {lines[name].note}", flush=True)
-    print(report.table(list(lines.values())))
+        print(f"{name}: {tables.row(lines[name])}\n    {lines[name].note}", flush=True)
+    print(tables.table(list(lines.values())))
     if not arguments:
-        report.write(lines, load, Path(__file__).resolve().parents[2] / "results" / "benchmarks")
+        tables.write(lines, load, Path(__file__).resolve().parents[2] / "results" / "benchmarks")
 
 
 if __name__ == "__main__":

@@ -65,9 +65,9 @@ def test_checks_reject_a_wrong_mean_and_nan(timing: Any) -> None:
 
 
 def test_a_line_that_could_not_be_measured_says_why(timing: Any) -> None:
-    import report
+    import tables
 
     line = timing.Line("wolff", "", math.nan, note="not there: samplers.Wolff")
-    assert "not there: samplers.Wolff" in report.row(line)
+    assert "not there: samplers.Wolff" in tables.row(line)
     wrong = timing.Line("work", "units/s", 2.0, ours=9.0, peer="peer", theirs=1.0, ratio=9.0, right=False)
-    assert "WRONG" in report.row(wrong) and "yes" not in report.row(wrong)
+    assert "WRONG" in tables.row(wrong) and "yes" not in tables.row(wrong)

@@ -10,7 +10,7 @@ from timing import Line, Missing, Side, compare, same
 import ebm
 import samplers
 
-CHECK_CHAINS, CHECK_SWEEPS = 256, 50
+CHECK_CHAINS, CHECK_SWEEPS = 128, 400  # at N = 400 the chains take a hundred sweeps to settle
 
 
 def parameters(sites: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,13 +4,17 @@ from typing import NamedTuple
 
 
 class Bug(NamedTuple):
-    """A change of one source file (`old` occurs in it exactly once) and the tests that are to fail with it."""
+    """A change of one source file (`old` occurs in it exactly once) and the tests that are to fail with it.
+
+    Those marked slow are planted by `make test-all` only; the quick tests plant a few of the bugs of each part.
+    """
 
     name: str
     file: str
     old: str
     new: str
     tests: tuple[str, ...]
+    slow: bool = False
 
 
 _ENERGIES = "tests/energies/test_energies.py::"
@@ -46,6 +50,7 @@ BUGS = (
         "        return beta * energy(x, p)",
         "        return beta * beta * energy(x, p)",
         (_ENERGIES + "test_the_reduced_energy_is_beta_times_the_energy[double well]",),
+        slow=True,
     ),
     Bug(
         "the gradient has the wrong sign",
@@ -60,6 +65,7 @@ BUGS = (
         "    return (x[site] - value) * _ising_field(x, site, p)",
         "    return (value - x[site]) * _ising_field(x, site, p)",
         (_ENERGIES + "test_every_energy_passes_its_check[ising ring]",),
+        slow=True,
     ),
     Bug(
         "an energy per spin where the total is needed",
@@ -81,6 +87,7 @@ BUGS = (
         "        if shape[axis] == 1:",
         "        if shape[axis] <= 2:",
         (_ENERGIES + "test_lattices_hold_each_bond_once[False-shape1]",),
+        slow=True,
     ),
     Bug(
         "Langevin noise of sqrt(step) for sqrt(2 step)",
@@ -95,6 +102,7 @@ BUGS = (
         "        half = keep * half + noise * xi\n        x[i] = position + 0.5 * step_size * half\n",
         "        x[i] = position + 0.5 * step_size * half\n        half = keep * half + noise * xi\n",
         (_UNADJUSTED + "test_baoab_position_variance_is_exact_and_momentum_variance_is_its_own[3.0]",),
+        slow=True,
     ),
     Bug(
         "angles are wrapped to the wrong turn",
@@ -116,6 +124,7 @@ BUGS = (
         "                return math.copysign(_TAIL + a, x), stream",
         "                return math.copysign(_TAIL, x), stream",
         (_RANDOM + "test_normals_have_the_normal_law_in_the_middle_and_in_the_tails",),
+        slow=True,
     ),
     Bug(
         "one random number accepts a move and begins the next proposal",
@@ -139,6 +148,7 @@ BUGS = (
         "    if r < probability:\n        for i in range(y.shape[0]):",
         "    u[chain] = u_y\n    if r < probability:\n        for i in range(y.shape[0]):",
         (_START + "test_continuous_law_stays[gaussian-mala-1.0]",),
+        slow=True,
     ),
     Bug(
         "the random walk keeps the energy of the place it has left",
@@ -146,6 +156,7 @@ BUGS = (
         "            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]\n        u[chain] = u_y\n",
         "            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]\n",
         (_START + "test_continuous_law_stays[gaussian-gaussian-1.0]",),
+        slow=True,
     ),
     Bug(
         "the Hastings factor is forgotten",
@@ -153,6 +164,7 @@ BUGS = (
         "    return (forward - backward) / (4.0 * drift)",
         "    return 0.0 * drift",
         (_START + "test_continuous_law_stays[gaussian-mala-1.0]",),
+        slow=True,
     ),
     Bug(
         "the Hastings factor is multiplied by the temperature",
@@ -167,6 +179,7 @@ BUGS = (
         "        y[i] = x[i] - drift * gradient[i] + noise * xi\n",
         "        y[i] = wrap_angle(x[i] - drift * gradient[i] + noise * xi)\n",
         (_START + "test_continuous_law_stays[xy ring-mala-0.6]",),
+        slow=True,
     ),
     Bug(
         "probabilities are rounded to eight bits",
@@ -195,6 +208,7 @@ BUGS = (
         "        shift, stream = random.below(q - 1, stream)",
         "        shift, stream = random.below(max(q - 2, 1), stream)",
         (_OWN_MATRIX + "[potts 3-metropolis]",),
+        slow=True,
     ),
     Bug(
         "an exchange that only goes one way",
@@ -202,6 +216,7 @@ BUGS = (
         "        if a == c:\n            continue",
         "        if a == c or (i < j and a < c):\n            continue",
         (_OWN_MATRIX + "[ising 2x3 in a field-exchange]",),
+        slow=True,
     ),
     Bug(
         "clusters of spins grow as if they were states",
@@ -216,6 +231,7 @@ BUGS = (
         "site + stride - (side * stride if place == side - 1 else 0)",
         "site + stride - (x.shape[0] if site + stride >= x.shape[0] else 0)",
         (_START + "test_discrete_law_stays[ising ferromagnet in three dimensions-wolff-1.0]",),
+        slow=True,
     ),
     Bug(
         "the probability of a bond is rounded to sixteen bits",
@@ -223,6 +239,7 @@ BUGS = (
         "        return uint8(u < rest), stream",
         "        return uint8(1), stream",
         (_CLUSTERS + "test_the_probability_of_a_bond_is_not_rounded",),
+        slow=True,
     ),
     Bug(
         "the bits that open bonds also turn the clusters",
@@ -230,6 +247,7 @@ BUGS = (
         "        expand(key, first + low // 64, words)",
         "        expand(key, low // 64, words)",
         (_CLUSTERS + "test_trajectories_are_those_of_the_plain_twin[swendsen-wang-ring]",),
+        slow=True,
     ),
     Bug(
         "a chain takes the energy of its neighbour in the register",
@@ -244,6 +262,7 @@ BUGS = (
         "np.isfinite(numbers[5, lane])",
         "np.isfinite(numbers[5, 4])",
         (_LANES + "test_a_chain_that_blows_up_rejects_and_leaves_its_neighbours_alone[hmc]",),
+        slow=True,
     ),
     Bug(
         "the last columns of a matrix are left out",
@@ -251,6 +270,7 @@ BUGS = (
         "    for j in range(n - n % 4, n):",
         "    for j in range(n - n % 4, n - 1):",
         (_LANES + "test_products_with_a_precision_are_those_of_numpy[13]",),
+        slow=True,
     ),
     Bug(
         "the slope of SiLU is that of a sigmoid",
@@ -265,6 +285,7 @@ BUGS = (
         "            u += 0.5 * row * (x[i] - mean[i])",
         "            u += 0.5 * row / beta * (x[i] - mean[i])",
         (_LANES + "test_energy_and_gradient_from_one_pass_in_lanes_lead_mala_as_the_array_tier_does[6]",),
+        slow=True,
     ),
     Bug(
         "steps still adapt after the warm-up",
@@ -272,6 +293,7 @@ BUGS = (
         "    if adapting >= 0 and target > 0.0 and probability == probability:",
         "    if target > 0.0 and probability == probability:",
         (_REPRODUCIBLE + "test_steps_stay_fixed_after_the_warm_up[adaptive mala]",),
+        slow=True,
     ),
     Bug(
         "a resumed run begins its random numbers anew",
@@ -294,6 +316,7 @@ BUGS = (
         "            call_update_cache(tag, row, i, a, p, cache)\n",
         "",
         (_CACHES + "test_a_cache_follows_the_moves_of_its_sampler[ising on a graph-exchange]",),
+        slow=True,
     ),
     Bug(
         "the neighbours of a spin that flips see half of it",
@@ -301,6 +324,7 @@ BUGS = (
         "        fields[indices[k]] += step * weights[k]",
         "        fields[indices[k]] += 0.5 * step * weights[k]",
         (_ENERGIES + "test_every_energy_passes_its_check[ising on a graph]",),
+        slow=True,
     ),
     Bug(
         "a wavefunction samples its amplitude and not the square",
@@ -312,8 +336,8 @@ BUGS = (
     Bug(
         "the free energy of an RBM times beta",
         "ebm/rbm.py",
-        "            softplus_rows(v @ W + c, betas[rows], out[rows])\n",
-        "            softplus_rows(v @ W + c, np.ones(len(v)), out[rows])\n            out[rows] *= betas[rows]\n",
+        "                softplus_rows(theta, beta, u)\n",
+        "                softplus_rows(theta, np.ones(len(v)), u)\n                u *= beta\n",
         ("tests/learning/test_rbm.py::test_reduced_energy_sums_hidden_units_out_at_beta",),
     ),
     Bug(
@@ -322,6 +346,7 @@ BUGS = (
         "        z = key + uint64(j + 1) * _GAMMA",
         "        z = key + uint64(j // 2 + 1) * _GAMMA",
         (_LAYERS + "test_units_are_those_of_a_plain_loop[float32]",),
+        slow=True,
     ),
     Bug(
         "one temperature for all rows of a layer",
@@ -329,6 +354,7 @@ BUGS = (
         "float32(scale[c])",
         "float32(scale[0])",
         (_LAYERS + "test_units_are_those_of_a_plain_loop[float32]",),
+        slow=True,
     ),
     Bug(
         "a unit whose activation is NaN is simply off",
@@ -339,6 +365,7 @@ BUGS = (
             _LAYERS + "test_nan_is_seen_and_infinity_is_certain",
             _LAYERS + "test_block_gibbs_says_that_an_activation_is_nan",
         ),
+        slow=True,
     ),
     Bug(
         "the limit of BLAS is lifted by the first who leaves",
@@ -346,6 +373,7 @@ BUGS = (
         "            self._inside -= 1\n            if not self._inside:\n",
         "            self._inside -= 1\n            if self._limit is not None:\n",
         (_LAYERS + "test_blas_stays_on_one_thread_until_the_last_has_left",),
+        slow=True,
     ),
     Bug(
         "a thread other than the first cannot limit BLAS",
@@ -353,6 +381,7 @@ BUGS = (
         "                _take_control()\n                self._limit = _blas",
         "                self._limit = _blas",
         (_LAYERS + "test_every_thread_can_limit_blas",),
+        slow=True,
     ),
     Bug(
         "persistent chains forget their hidden units",
@@ -367,6 +396,7 @@ BUGS = (
         "        np.matmul(y[all_rows], W, out=h[all_rows])\n        sample",
         "        np.matmul(y[: i.stop + k.start], W, out=h[: i.stop + k.start])\n        sample",
         (_OBJECTIVES + "test_shared_products_give_the_plain_gradient_of_data_and_chains[RBM-20-30-1]",),
+        slow=True,
     ),
     Bug(
         "the model's term of a gradient has the sign of the data's",
@@ -374,6 +404,7 @@ BUGS = (
         "            row[j] = w * (1.0",
         "            row[j] = abs(w) * (1.0",
         (_LAYERS + "test_weighted_probabilities_are_logistic[float64]",),
+        slow=True,
     ),
     Bug(
         "a swap with the wrong sign",
@@ -381,6 +412,7 @@ BUGS = (
         "accept_probability(own[k] + own[k + 1] - other[k] - other[k + 1])",
         "accept_probability(other[k] + other[k + 1] - own[k] - own[k + 1])",
         (_SWAP_MATRIX + "[ising]",),
+        slow=True,
     ),
     Bug(
         "a swap by the energy per site",
@@ -388,6 +420,7 @@ BUGS = (
         "            return own * energy, other * energy\n",
         "            energy = energy / self.rows['x'].shape[1]\n            return own * energy, other * energy\n",
         (_SWAP_MATRIX + "[ising]",),
+        slow=True,
     ),
     Bug(
         "a swap by beta times the free energy of an RBM",
@@ -409,6 +442,7 @@ BUGS = (
         "        gradient[row] = 0.0\n        call_gradient(tag, x[row], beta[row], 1.0, p, gradient[row], work)\n",
         "        pass\n",
         (_TEMPERING + "test_every_rung_keeps_its_continuous_law[mala-True]",),
+        slow=True,
     ),
     Bug(
         "even pairs again after every pause",
@@ -416,6 +450,7 @@ BUGS = (
         '                self.state["sweep"] += n\n',
         '                self.state["sweep"] = self.state["sweep"] * (draw > 0) + n\n',
         (_TEMPERING + "test_parity_goes_on_across_blocks[array]",),
+        slow=True,
     ),
     Bug(
         "a step of Annealed Langevin that follows the noise and not its square",
@@ -430,6 +465,7 @@ BUGS = (
         "            sampler.retemper(energy, state, np.arange(chains))\n",
         "",
         (_ANNEALING + "test_the_minimum_of_a_landscape_is_found[mala]",),
+        slow=True,
     ),
     Bug(
         "tau without the factor two",
@@ -451,6 +487,7 @@ BUGS = (
         "        if (colour + row_parity[row]) & 1:  #",
         "        if colour & 1:  #",
         (_WORDS + "test_words_move_as_their_plain_twin[square-metropolis]",),
+        slow=True,
     ),
     Bug(
         "blocks of one lattice share their random bits",

@@ -29,7 +29,13 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-@pytest.mark.parametrize("number", range(len(bugs.BUGS)), ids=[bug.name for bug in bugs.BUGS])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(number, id=bug.name, marks=[pytest.mark.slow] if bug.slow else [])
+        for number, bug in enumerate(bugs.BUGS)
+    ],
+)
 def test_a_planted_bug_is_seen(number: int, folder: Path) -> None:
     output = (folder / f"{number}.txt").read_text()
     assert (folder / f"{number}.code").read_text() == "1", output  # 1: tests ran, and one failed
@@ -37,6 +43,7 @@ def test_a_planted_bug_is_seen(number: int, folder: Path) -> None:
     assert SEEN.search(output), output
 
 
+@pytest.mark.slow  # each of them runs by itself in the quick tests as well
 def test_without_bugs_the_same_tests_pass() -> None:
     selected = sorted({test for bug in bugs.BUGS for test in bug.tests})
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *selected]

@@ -1,0 +1,18 @@
+"""Reduced energies and gradients of many configurations by compiled functions."""
+
+from samplers.compiled import Driver, call_gradient, call_reduced
+
+
+@Driver
+def reduced_batch(tag, p, x, beta, out):
+    """Set out[i] to the reduced energy of row x[i] at inverse temperature beta[i]."""
+    for i in range(x.shape[0]):
+        out[i] = call_reduced(tag, x[i], beta[i], p)
+
+
+@Driver
+def gradient_batch(tag, p, x, beta, out, work):
+    """Set out[i] to the gradient of the reduced energy at row x[i] and inverse temperature beta[i]."""
+    for i in range(x.shape[0]):
+        out[i] = 0.0
+        call_gradient(tag, x[i], beta[i], 1.0, p, out[i], work)
