@@ -163,7 +163,7 @@ def draw_dynamics(taus: dict[str, np.ndarray], fits: dict, binder: dict[int, np.
     left.set(xscale="log", yscale="log", xlabel="side L (sites)", ylabel=r"$\tau$ at $T_c$ (sweeps)")
     left.set(title="Autocorrelation times", xticks=[16, 32, 64, 128, 256], xticklabels=[16, 32, 64, 128, 256])
     left.minorticks_off()
-    left.legend(loc="upper left")
+    left.legend(loc="center right", bbox_to_anchor=(1.0, 0.5))
     for (l, points), colour, marker in zip(binder.items(), report.COLOURS, report.MARKERS, strict=False):
         grid = CRITICAL + np.array(OFFSETS)
         right.errorbar(grid, *points.T, fmt=marker, color=colour, label=f"L = {l}")
@@ -193,7 +193,7 @@ def draw_tempering(well: dict, glasses: np.ndarray, path: Path) -> None:
             label=f"{label}: {share} right",
         )  # fmt: skip
     left.set(title=f"{BARRIER:g} kT between two wells", xlabel="x", ylabel="probability density")
-    left.legend(loc="upper center", title=f"exact: {well['exact']:.4f} right")
+    left.legend(loc="upper right", title=f"exact: {well['exact']:.4f} right")
     low, high = glasses.min() - 2, glasses.max() + 2
     right.plot([low, high], [low, high], color="0.7", linewidth=1.0)
     jitter = np.linspace(-0.5, 0.5, len(glasses))

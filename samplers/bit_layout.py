@@ -22,6 +22,7 @@ from numba import njit, uint64
 from samplers.compiled import OPTIONS, inline
 
 WORD = 64
+MOST_DIMENSIONS = 7  # the number of unlike neighbours has four binary digits
 LEAST_BITS = 16  # of a word in use: with fewer the words are too empty to be worth while
 LEAST_SITES_OF_BLOCKS = 2**16  # smaller lattices are one block: threads would wait for each other more than they work
 MOST_BLOCKS = 16
@@ -76,9 +77,9 @@ def sides(shape: tuple[int, ...]) -> tuple[int, ...]:
 def pieces(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """Return the number of pieces m of each axis, or None if the lattice does not fill words well enough.
 
-    Sides must be even, since only then the lattice has two colours.
+    Sides must be even, since only then the lattice has two colours; at most MOST_DIMENSIONS of them.
     """
-    if not shape or any(side % 2 for side in shape):
+    if not 0 < len(shape) <= MOST_DIMENSIONS or any(side % 2 for side in shape):
         return None
     left, m = WORD, []
     for side in shape:

@@ -14,14 +14,14 @@ from numba import float64, int64, njit, uint64
 
 from samplers import random
 from samplers.barrier import wait
-from samplers.bit_layout import WORD, copy_rows, pack, unpack, used_bits
+from samplers.bit_layout import MOST_DIMENSIONS, WORD, copy_rows, pack, unpack, used_bits
 from samplers.compiled import OPTIONS, inline
 from samplers.popcount import popcount
 
 DRAWN, DRAWS = 7, 2
 BITS = DRAWN * DRAWS  # of u for all spins; the rest, one in some thousands, are settled one by one
-PLANES = 4  # binary digits of D: up to seven dimensions
-MOST_CLASSES = 30
+PLANES = 4  # binary digits of D
+MOST_CLASSES = 2 * (2 * MOST_DIMENSIONS + 1)
 
 
 @inline

@@ -4,6 +4,8 @@ Moves: one site after another ("single"), swaps of two sites ("exchange", conser
 number), or all coordinates at once ("gaussian"). Each chain sees sites in a fixed order, colour by colour on a graph,
 so each sweep proposes once a site. Where beta times every change of energy is nearly zero almost all proposals are
 accepted and a sweep only flips everything there and back: use Gibbs for such high temperatures.
+
+Lattices of even sides with one coupling run many sites at a time: see samplers.fast_lattice.
 """
 
 from dataclasses import dataclass

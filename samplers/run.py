@@ -40,7 +40,7 @@ def sample(
 
     Args:
         energy: anything with `shape`, `domain` and a call E(x): (n, *shape) -> (n,); see samplers.protocols.
-        sampler: Metropolis, Gibbs, Langevin, MALA, UnderdampedLangevin, HMC, AnnealedLangevin or
+        sampler: Metropolis, Gibbs, Wolff, SwendsenWang, Langevin, UnderdampedLangevin, MALA, HMC, AnnealedLangevin or
             ParallelTempering(sampler, betas).
         chains: number of independent chains.
         draws: configurations kept a chain.

@@ -254,6 +254,7 @@ def test_a_sweep_in_pieces_is_the_same() -> None:
     [
         ebm.Ising((15, 16)),
         ebm.Ising((4, 4), 0.5, 0.1),
+        ebm.Ising((4,) * 8, 0.5, 0.1),
         ebm.Ising((16, 16), field=np.ones((16, 16))),
         ebm.Ising((16, 16), RNG.normal(size=(2, 16, 16))),
         ebm.Potts((15, 16), 2),
