@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
 
 _TRUSTED = ("numpy", "math", "numba", "builtins")  # named, not followed: their code changes only with their version
 
@@ -24,6 +25,9 @@ def _hash(value: Any, digest: Any, seen: set[int]) -> bool:
         value = value.py_func
     if isinstance(value, python_types.FunctionType):
         return _hash_function(value, digest, seen)
+    if isinstance(value, _Intrinsic) and str(value.__module__).startswith("samplers."):
+        digest.update(f"{value.__module__}.{value.__name__}".encode())  # its source is in the engine's fingerprint
+        return True
     if value is None or isinstance(value, bool | int | float | complex | str | bytes | np.generic):
         digest.update(f"{type(value).__name__}:{value!r}".encode())
         return True

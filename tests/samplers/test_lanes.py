@@ -9,7 +9,7 @@ from numba import njit
 
 import ebm
 import samplers
-from samplers.compiled import OPTIONS
+from samplers.compiled import OPTIONS, tag
 from samplers.lanes import as_lanes, lane_scratch
 
 _RNG = np.random.default_rng(8)
@@ -103,3 +103,9 @@ def test_sums_and_multiples_take_lanes_only_if_all_their_parts_do() -> None:
     assert math.isfinite(
         samplers.sample(well + 0.5 * ebm.Rosenbrock(), samplers.MALA(0.01), chains=2, **RUN).energy[0, 0]
     )
+
+
+@pytest.mark.parametrize("by", SAMPLERS)
+def test_loops_over_lanes_are_kept_on_disk(by: str) -> None:
+    for energy in (GAUSSIANS[6], ebm.DoubleWell(2), ebm.Rosenbrock(), ebm.DoubleWell(2) + 0.5 * ebm.Rosenbrock()):
+        assert tag(energy.compiled, SAMPLERS[by].kernel.wide).cacheable
