@@ -46,7 +46,7 @@ def peapods_model(shape: tuple[int, ...], coupling: np.ndarray | None, chains: i
     """A peapods model: chains are equal temperatures, since replicas of one temperature also cost their overlaps."""
     from peapods import Ising
 
-    couplings = "ferro" if coupling is None else np.moveaxis(coupling, 0, -1)
+    couplings = "ferro" if coupling is None else np.ascontiguousarray(np.moveaxis(coupling, 0, -1))
     return Ising(shape, couplings=couplings, temperatures=np.full(chains, 1.0 / beta))
 
 
