@@ -1,7 +1,7 @@
 """Times our engine beside others, and against physical limits: `make bench`, or `run.py NAME...` for some lines.
 
 Each line runs in a process of its own, started from this one, since libraries disagree about threads and precision that
-a process can choose only once. Writes results/benchmarks/ when all lines were run.
+a process can choose only once. Writes results/benchmarks/, where lines that were not run stay as they were.
 """
 
 import json
@@ -28,6 +28,7 @@ TOPICS = (
     lattices, clusters, boltzmann_machines, langevin, gaussians, wavefunctions, streaming, start_up, scaling,
 )  # fmt: skip
 LINES: dict[str, Callable[[], Line]] = {name: line for topic in TOPICS for name, line in topic.LINES.items()}
+FOLDER = Path(__file__).resolve().parents[2] / "results" / "benchmarks"
 TIMEOUT = 600.0  # seconds a line
 
 
@@ -57,7 +58,7 @@ def measure_apart(name: str) -> Line:
 
 
 def main(arguments: list[str]) -> None:
-    """Measure all lines, or those named, print one table, and write the results of a full run."""
+    """Measure all lines, or those named, print their table and write all that is known."""
     if arguments[:1] == ["--here"]:
         print(json.dumps(measure(arguments[1])._asdict()))
         return
@@ -70,8 +71,9 @@ def main(arguments: list[str]) -> None:
         lines[name] = measure_apart(name)
         print(f"{name}: {tables.row(lines[name])}\n    {lines[name].note}", flush=True)
     print(tables.table(list(lines.values())))
-    if not arguments:
-        tables.write(lines, load, Path(__file__).resolve().parents[2] / "results" / "benchmarks")
+    known = tables.stored(FOLDER) | lines
+    if all(name in known for name in LINES):
+        tables.write({name: known[name] for name in LINES}, load, FOLDER)
 
 
 if __name__ == "__main__":

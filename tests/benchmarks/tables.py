@@ -91,6 +91,13 @@ Ranges of the ratios, and how many cores each side kept busy, are in metrics.jso
     )
 
 
+def stored(folder: Path) -> dict[str, Line]:
+    """Return the lines that earlier runs wrote."""
+    path = folder / "metrics.json"
+    lines = json.loads(path.read_text(encoding="utf-8"))["lines"] if path.exists() else {}
+    return {name: Line(**{"goal": float("nan"), **fields}) for name, fields in lines.items()}
+
+
 def _plain(line: Line) -> dict[str, object]:
     """A line without the numbers that were not measured."""
     fields = {k: list(v) if isinstance(v, tuple) else v for k, v in line._asdict().items()}
