@@ -108,6 +108,7 @@ def _negative(energy: Any, places: BitLayout) -> np.ndarray:
 
 @njit(cache=True, **OPTIONS)
 def seed_lanes(lanes, streams):
+    """Fill the generators (chains, blocks, 4, n) with words of each chain's stream."""
     for chain in range(lanes.shape[0]):
         stream = random.load(streams, chain)
         for block in range(lanes.shape[1]):

@@ -43,6 +43,7 @@ def _finish(x, y, u, u_y, step_size, averaging, chain, finite, settings, adaptin
 
 @inline
 def walk_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
+    """Move all coordinates of one chain at once."""
     x, beta, u, step_size, averaging = state
     y = scratch[0]
     finite, stream = _propose(x[chain], step_size[chain], y, stream)
@@ -52,6 +53,7 @@ def walk_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
 
 @njit(cache=True, **OPTIONS)
 def propose_chains(x, step_size, y, finite, streams):
+    """Propose a move y of every chain, and say which of them are finite."""
     for c in range(x.shape[0]):
         stream = random.load(streams, c)
         finite[c], stream = _propose(x[c], step_size[c], y[c], stream)
@@ -60,6 +62,7 @@ def propose_chains(x, step_size, y, finite, streams):
 
 @njit(cache=True, **OPTIONS)
 def finish_chains(x, y, u, u_y, step_size, averaging, finite, settings, adapting, streams, acceptance):
+    """Accept or reject the move of every chain, and adapt its step in warm-up."""
     for c in range(x.shape[0]):
         stream = random.load(streams, c)
         acceptance[c], stream = _finish(
@@ -70,5 +73,6 @@ def finish_chains(x, y, u, u_y, step_size, averaging, finite, settings, adapting
 
 @njit(cache=True, **OPTIONS)
 def adapt_chains(step_size, averaging, acceptance, target, warmup, adapting, wrap):
+    """Let the step of every chain follow its acceptance."""
     for c in range(step_size.shape[0]):
         adapt(step_size, averaging, c, acceptance[c], target, warmup, adapting, wrap)
