@@ -2,10 +2,13 @@
 
     wells and valleys   Gaussian, GaussianMixture, DoubleWell, MullerBrown, Rosenbrock
     magnets             Ising, Potts, XY, CurieWeiss; magnetisation, absolute_magnetisation
-    networks            BoltzmannMachine, Hopfield, RBM, GaussianRBM
+    machines            BoltzmannMachine, Hopfield, RBM, GaussianRBM
+    networks            NeuralEnergy, ScoreModel
     wavefunctions       RBMWaveFunction
     your own            CompiledEnergy, TorchEnergy, CompiledNetwork; E1 + E2, 0.5 * E
-    learning            fit, training; ContrastiveDivergence, PersistentCD, ExactLikelihood
+    learning            fit, training; SGD, Adam
+    objectives          ContrastiveDivergence, PersistentCD, ExactLikelihood, ScoreMatching, SlicedScoreMatching,
+                        DenoisingScoreMatching, NoiseContrastive
     log Z               log_z(energy, method="exact" | "ais"), log_likelihood
     exact results       ebm.exact
     files               energy.save(path), load(path)
@@ -33,6 +36,8 @@ _HOME = {
     "RBM": "rbm",
     "GaussianRBM": "gaussian_rbm",
     "RBMWaveFunction": "wavefunction",
+    "NeuralEnergy": "neural",
+    "ScoreModel": "score_model",
     "CompiledEnergy": "own",
     "TorchEnergy": "own",
     "CompiledNetwork": "compiled_network",
@@ -40,10 +45,16 @@ _HOME = {
     "fit": "learning",
     "training": "learning",
     "History": "history",
-    "LearningError": "learning",
-    "ContrastiveDivergence": "objectives",
-    "PersistentCD": "objectives",
-    "ExactLikelihood": "objectives",
+    "LearningError": "training_run",
+    "SGD": "optimisers",
+    "Adam": "optimisers",
+    "ContrastiveDivergence": "contrastive",
+    "PersistentCD": "contrastive",
+    "ExactLikelihood": "exact_likelihood",
+    "ScoreMatching": "score_matching",
+    "SlicedScoreMatching": "score_matching",
+    "DenoisingScoreMatching": "score_matching",
+    "NoiseContrastive": "noise_contrastive",
     "log_z": "partition",
     "LogZ": "partition",
     "LogLikelihood": "partition",

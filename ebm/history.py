@@ -26,9 +26,10 @@ class History:
     """Numbers of each epoch by name: history["gradient_norm"] is an array (epochs,).
 
     Always there: epoch, learning_rate, gradient_norm (root mean square over the batches, of the direction taken) and
-    seconds. Discrete energies of two states add pseudo_log_likelihood (nats a configuration, one random site of each,
-    scaled to all), machines over real units reconstruction_error (mean square, in the unit of v squared), and a
-    validation set adds free_energy_gap: its mean energy less that of the training data, which grows on overfitting.
+    seconds. Objectives that are a loss add its mean over the batches, discrete energies of two states
+    pseudo_log_likelihood (nats a configuration, one random site of each, scaled to all), machines over real units
+    reconstruction_error (mean square, in the unit of v squared), and a validation set adds free_energy_gap: its mean
+    energy less that of the training data, which grows on overfitting.
 
     Args:
         records: one dictionary an epoch, all with the same names.
@@ -67,9 +68,12 @@ class History:
         return f"History({len(self)} epochs{'; last: ' + last if last else ''})"
 
 
-def measure(energy: Any, data: np.ndarray, validation: np.ndarray | None, rng: np.random.Generator) -> Record:
-    """Return what an epoch has come to on the first rows of the data and of the validation set."""
-    x, record = data[:ROWS], {}
+def measured(energy: Any, data: np.ndarray, validation: np.ndarray | None, rng: np.random.Generator) -> Record:
+    """Return what an epoch has come to on the first rows of the data and of the validation set: nothing of a score."""
+    x = data[:ROWS]
+    record: Record = {}
+    if not protocols.has_energy(energy):
+        return record
     values = energy(x)
     if energy.domain in ("binary", "spin"):
         flat = x.reshape(len(x), -1).copy()

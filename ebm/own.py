@@ -174,7 +174,8 @@ class TorchEnergy(Energy):
             )
         return value.reshape(len(x))
 
-    def _tensor(self, x: np.ndarray) -> Any:
+    def tensor(self, x: np.ndarray) -> Any:
+        """Return configurations (n, *shape) as a tensor where the module lives, in its precision."""
         import torch
 
         return torch.as_tensor(x, dtype=self._dtype or torch.float64, device=self.device)
@@ -186,7 +187,7 @@ class TorchEnergy(Energy):
         if isinstance(x, torch.Tensor):
             return self._value(x)
         with torch.no_grad():
-            value = self._value(self._tensor(protocols.check_configurations(x, self)))
+            value = self._value(self.tensor(protocols.check_configurations(x, self)))
         return value.to(torch.float64).cpu().numpy()
 
     def grad(self, x: Any) -> Any:
@@ -200,7 +201,7 @@ class TorchEnergy(Energy):
         if self.domain not in protocols.CONTINUOUS:
             raise TypeError(f"TorchEnergy has no gradient on the domain {self.domain!r}")
         is_torch = isinstance(x, torch.Tensor)
-        tensor = x if is_torch else self._tensor(protocols.check_configurations(x, self))
+        tensor = x if is_torch else self.tensor(protocols.check_configurations(x, self))
         tensor = tensor.detach().requires_grad_(True)  # the same memory, as a leaf of a new graph
         with torch.enable_grad():
             value = self._value(tensor)
@@ -222,6 +223,39 @@ class TorchEnergy(Energy):
         """Return beta E(x), (n,), and beta dE/dx, (n, *shape), from one pass through the network."""
         value, gradient = self._value_and_grad(x)
         return beta * value, beta * gradient
+
+    def score(self, x: Any, sigma: Any = None) -> Any:
+        """Return the score -dE/dx at a tensor x (n, *shape), with its graph; `sigma` is for noise-conditional ones."""
+        import torch
+
+        x = x if x.requires_grad else x.detach().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(self._value(x).sum(), x, create_graph=True)
+        return -gradient
+
+    def learnable(self) -> dict[str, np.ndarray]:
+        """Return the module's parameters by name: arrays that share its memory."""
+        from ebm.autograd import learnable
+
+        return learnable(self.module)
+
+    def parameter_gradient(self, x: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return sum_i weights_i dE(x_i)/dparameter by name, for x (n, *shape) and weights (n,)."""
+        import torch
+
+        from ebm.autograd import derivative
+
+        with torch.enable_grad():
+            value = self._value(self.tensor(x))
+            return derivative((value * torch.as_tensor(weights, dtype=value.dtype)).sum(), self.module)
+
+    def slope_gradient(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Return d/dparameter of the mean of |dE/dx|^2 over x (n, *shape), by name."""
+        import torch
+
+        from ebm.autograd import derivative
+
+        with torch.enable_grad():
+            return derivative(self.score(self.tensor(x)).flatten(1).square().sum(1).mean(), self.module)
 
     def parameters(self) -> dict[str, Any]:
         """Return the module's weights by name, and shape and domain."""

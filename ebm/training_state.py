@@ -12,7 +12,9 @@ from ebm.history import Record, write_file
 from samplers.store import StoreError
 
 KIND = "ebmlab training checkpoint"
-SCHEMA_VERSION = 2  # 2: persistent chains keep their hidden units
+SCHEMA_VERSION = 3  # 2: persistent chains keep their hidden units; 3: moments of any optimiser, averages
+GROUPS = ("parameters", "moments", "average", "memory")
+PROGRESS = ("epoch", "batch", "steps", "squares", "losses", "seconds")
 
 
 @dataclass
@@ -21,29 +23,38 @@ class TrainingState:
 
     Attributes:
         parameters: the energy's own arrays, changed in place.
-        velocity: momentum of each parameter.
+        moments: what the optimiser keeps of each parameter.
+        average: moving average of each parameter, or nothing.
         memory: what the objective and the centre remember.
+        steps: batches done in all.
         squares: sum over the epoch's batches of the squared norm of the direction.
+        losses: sum over the epoch's batches of the objective's loss.
         records: one for each epoch done.
     """
 
     parameters: dict[str, np.ndarray]
-    velocity: dict[str, np.ndarray]
+    moments: dict[str, np.ndarray]
+    average: dict[str, np.ndarray]
     memory: dict[str, np.ndarray]
     epoch: int = 0
     batch: int = 0
+    steps: int = 0
     squares: float = 0.0
+    losses: float = 0.0
     seconds: float = 0.0
     records: list[Record] = field(default_factory=list)
 
+    def exchange(self) -> None:
+        """Exchange the parameters and their averages, if there are any, in place."""
+        for name, average in self.average.items():
+            last = self.parameters[name].copy()
+            self.parameters[name][...] = average
+            average[...] = last
+
     def save(self, path: Path, story: dict[str, Any]) -> None:
         """Write the state and the story of the run, replacing an earlier checkpoint as a whole."""
-        arrays = {
-            f"{group}/{name}": array
-            for group in ("parameters", "velocity", "memory")
-            for name, array in getattr(self, group).items()
-        }
-        progress = {"epoch": self.epoch, "batch": self.batch, "squares": self.squares, "seconds": self.seconds}
+        arrays = {f"{group}/{name}": array for group in GROUPS for name, array in getattr(self, group).items()}
+        progress = {name: getattr(self, name) for name in PROGRESS}
         texts = {"story": json.dumps(story), "progress": json.dumps(progress), "records": json.dumps(self.records)}
         write_file(path, KIND, arrays, {"schema_version": SCHEMA_VERSION, **texts})
 
@@ -68,7 +79,7 @@ class TrainingState:
                 raise StoreError(f"{path} was written by another version (schema {version}): {advice}")
             stored = json.loads(file.attrs["story"])
             _compare(stored, story, path)
-            for group in ("parameters", "velocity", "memory"):
+            for group in GROUPS:
                 for name, array in getattr(self, group).items():
                     array[...] = file[f"{group}/{name}"][()]
             for name, value in json.loads(file.attrs["progress"]).items():

@@ -64,8 +64,8 @@ def one_hidden_unit(train: np.ndarray, test: np.ndarray, seed: int) -> tuple[flo
     """Learn one hidden unit by its exact likelihood; return exact and annealed ln Z, and the log-likelihood of test."""
     rbm = ebm.RBM(784, 1, b=pixel_logits(train), seed=seed)
     ebm.fit(
-        rbm, train[:4000], ebm.ExactLikelihood(), epochs=20, batch_size=100, learning_rate=0.1, momentum=0.9, seed=seed,
-        progress=False,
+        rbm, train[:4000], ebm.ExactLikelihood(), epochs=20, batch_size=100, learning_rate=0.1,
+        optimiser=ebm.SGD(momentum=0.9), seed=seed, progress=False,
     )  # fmt: skip
     exact = ebm.log_z(rbm).value
     annealed = ebm.log_z(rbm, "ais", chains=500, steps=4000, data=train[:4000], seed=seed, progress=False)

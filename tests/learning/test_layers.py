@@ -8,8 +8,8 @@ import pytest
 from scipy.special import expit
 
 from ebm import products
+from ebm.contrastive import PersistentCD
 from ebm.layers import draw_units, reweight, softplus_rows, store_units, weighted_logistic
-from ebm.objectives import PersistentCD
 from ebm.rbm import RBM
 from samplers import random
 from samplers.blocks import SamplingError
@@ -69,7 +69,7 @@ def test_nan_is_seen_and_infinity_is_certain():
 
 def test_persistent_chains_say_that_an_activation_is_nan():
     rbm, objective = RBM(20, 10, seed=0), PersistentCD(chains=100)
-    state = objective.start(rbm, 50, 1)
+    state = objective.start(rbm, None, 50, 1)
     rbm.b[-1] = np.nan
     with pytest.raises(SamplingError, match="got NaN in chain 0"):
         objective.gradient(rbm, np.zeros((50, 20), np.int8), state, None)

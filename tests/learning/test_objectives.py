@@ -6,9 +6,10 @@ from scipy import stats
 
 from ebm import exact
 from ebm.centring import Centre
+from ebm.contrastive import ContrastiveDivergence, PersistentCD, contrast
+from ebm.exact_likelihood import ExactLikelihood
 from ebm.gaussian_rbm import GaussianRBM
 from ebm.mean_field import BoltzmannMachine
-from ebm.objectives import ContrastiveDivergence, ExactLikelihood, PersistentCD, contrast
 from ebm.rbm import RBM
 from samplers import random
 
@@ -116,7 +117,7 @@ def test_bias_of_cd_falls_with_k():
 def test_sampled_cd_has_its_exact_mean(k):
     rbm, data = random_rbm(), np.random.default_rng(5).integers(0, 2, (20, 4)).astype(np.int8)
     objective, batch = ContrastiveDivergence(k), np.tile(data, (10, 1))
-    state, replicas = objective.start(rbm, len(batch), 6), []
+    state, replicas = objective.start(rbm, None, len(batch), 6), []
     for _ in range(100):
         gradient = objective.gradient(rbm, batch, state, None)
         replicas.append(np.concatenate([g.ravel() for g in gradient.values()]))
@@ -130,7 +131,7 @@ def test_persistent_chains_reach_the_model():
     objective = PersistentCD(k=50, chains=50)
     replicas = []
     for replica in range(64):  # independent ones: chains of one run remember
-        gradient = objective.gradient(rbm, data, objective.start(rbm, len(data), 100 + replica), None)
+        gradient = objective.gradient(rbm, data, objective.start(rbm, None, len(data), 100 + replica), None)
         replicas.append(np.concatenate([g.ravel() for g in gradient.values()]))
     need = np.concatenate([g.ravel() for g in expected_cd(rbm, data, 0).values()])
     p = stats.ttest_1samp(np.array(replicas), need).pvalue
@@ -144,7 +145,7 @@ def test_shared_products_give_the_plain_gradient_of_data_and_chains(kind, n, cha
     data = rng.integers(0, 2, (n, 4)).astype(np.int8 if kind is RBM else float)
     objective = PersistentCD(k, chains)
     for centred in (False, True):
-        state = objective.start(rbm, n, 5) | Centre.start(4, 3)
+        state = objective.start(rbm, None, n, 5) | Centre.start(4, 3)
         before = state["x"].copy()
         gradient = objective.gradient(rbm, data, state, Centre(state) if centred else None)
         assert (state["x"] != before).any()
@@ -180,7 +181,7 @@ def test_cd_samples_a_boltzmann_machine_by_its_sites():
     energy, data = machine("spin"), 2 * np.random.default_rng(8).integers(0, 2, (20, 4)).astype(np.int8) - 1
     objective, replicas = PersistentCD(k=40, chains=50), []
     for replica in range(64):
-        gradient = objective.gradient(energy, data, objective.start(energy, len(data), replica), None)
+        gradient = objective.gradient(energy, data, objective.start(energy, None, len(data), replica), None)
         replicas.append(np.concatenate([gradient["W"][np.triu_indices(4, 1)], gradient["b"]]))
     truth = ExactLikelihood().gradient(energy, data, {}, None)
     need = np.concatenate([truth["W"][np.triu_indices(4, 1)], truth["b"]])
