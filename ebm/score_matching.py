@@ -98,8 +98,8 @@ class DenoisingScoreMatching(TorchObjective):
         noises: draws of noise for each point of a batch.
 
     Example:
-        >>> DenoisingScoreMatching(np.geomspace(5.0, 0.1, 3)).sigma
-        (5.0, 0.7071067811865476, 0.1)
+        >>> DenoisingScoreMatching((4.0, 1.0, 0.25), noises=2)
+        DenoisingScoreMatching(sigma=(4.0, 1.0, 0.25), noises=2)
     """
 
     sigma: float | Sequence[float]
