@@ -17,7 +17,7 @@ def _classes() -> dict[str, Any]:
 
     names = (
         "Gaussian", "GaussianMixture", "DoubleWell", "MullerBrown", "Rosenbrock", "Ising", "Potts", "XY", "CurieWeiss",
-        "BoltzmannMachine", "Hopfield", "RBM", "GaussianRBM", "RBMWaveFunction",
+        "BoltzmannMachine", "Hopfield", "RBM", "GaussianRBM", "RBMWaveFunction", "NeuralEnergy", "ScoreModel",
     )  # fmt: skip
     from ebm.algebra import Scaled, Sum
 
@@ -77,7 +77,7 @@ def load(path: str | Path) -> Any:
 
 def _write(group: Any, energy: Any) -> None:
     name = type(energy).__name__
-    if _classes().get(name) is not type(energy):
+    if _classes().get(name) is not type(energy) or not getattr(energy, "saved", True):
         raise TypeError(
             f"{name} is made of code, which a file of numbers cannot hold: only built-in energies are saved"
         )

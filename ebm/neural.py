@@ -72,7 +72,7 @@ class NeuralEnergy(TorchEnergy):
         self.hidden, self.channels = check_sizes(hidden, "hidden"), None
         self.activation, self.width, self.dtype = activation, float(width), dtype
         self.mean = finite_array(np.broadcast_to(np.asarray(mean, np.float64), shape), "mean", shape).copy()
-        self.saved = network is None
+        self.saved = network is None  # a module of code does not fit into a file of numbers
         if network is None and channels is not None:
             self.channels = check_sizes(channels, "channels")
             check_image(shape, self.channels)

@@ -14,6 +14,7 @@ Without noise the score is s(x) = -x / w^2 + F(x / w) / w, the energy E(x) = |x|
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ class ScoreModel:
         protocols.check_positive(data_width, "data_width")
         self.noise_conditional, self.energy = bool(noise_conditional), bool(energy)
         self.data_width, self.activation, self.dtype, self.device = float(data_width), activation, dtype, device
-        self.saved = network is None
+        self.saved = network is None  # a module of code does not fit into a file of numbers
         if network is None:
             n = sites(self.shape)
             outputs = 1 if energy else n
@@ -157,6 +158,12 @@ class ScoreModel:
         from ebm.autograd import learnable
 
         return learnable(self.module)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model with its weights to a new HDF5 file, which `ebm.load` reads."""
+        from ebm.files import save
+
+        save(self, path)
 
     def parameters(self) -> dict[str, Any]:
         """Return the arguments that make this model anew."""
