@@ -110,13 +110,24 @@ class TrainingRun:
                 direction = self.objective.gradient(self.energy, batch, state.memory, self.centre)
             except SamplingError as error:
                 raise LearningError(f"{error}, in {self._place()}") from error
+            self._add_loss()
             state.steps += 1
             for name, parameter in state.parameters.items():
                 self._move(name, parameter, direction[name])
-            state.losses += float(state.memory["loss"][0]) if "loss" in state.memory else 0.0
             state.batch += 1
         state.seconds += time.perf_counter() - began
         return state.batch == batches
+
+    def _add_loss(self) -> None:
+        """Add the objective's loss, if it has one, before a step is taken: parameters at a NaN are worth looking at."""
+        if "loss" in self.state.memory:
+            loss = float(self.state.memory["loss"][0])
+            if not np.isfinite(loss):
+                raise LearningError(
+                    f"the loss of {type(self.objective).__name__} must stay finite, got {loss} in {self._place()}: a "
+                    f"smaller learning_rate is needed (it was {self.rates[self.state.epoch]:g}), or other data"
+                )
+            self.state.losses += loss
 
     def _move(self, name: str, parameter: np.ndarray, direction: np.ndarray) -> None:
         state, rate = self.state, self.rates[self.state.epoch]
