@@ -13,7 +13,7 @@ import numpy as np
 from ebm.history import History, Record
 from ebm.objectives import Objective
 from ebm.optimisers import SGD, Optimiser
-from ebm.training_run import TrainingRun
+from ebm.training_run import Augment, TrainingRun
 from samplers.progress import progress_bar
 
 PLAIN = SGD()
@@ -32,6 +32,7 @@ def fit(
     averaging: float = 0.0,
     schedule: Callable[[int], float] | None = None,
     centred: bool = False,
+    augment: Augment | None = None,
     validation: np.ndarray | None = None,
     measure: Callable[[Any], Record] | None = None,
     checkpoint: str | Path | None = None,
@@ -55,6 +56,8 @@ def fit(
             energy has the averaged parameters between epochs and at the end.
         schedule: epoch (from 0) -> factor of the learning rate.
         centred: whether gradients are centred (RBMs only; see ebm.centring).
+        augment: (rows of the data, numpy Generator) -> configurations, made anew for each batch: binarisation of grey
+            levels, dequantisation, shifts. The data may then be of any shape and type.
         validation: configurations that are only looked at.
         measure: called with the energy after each epoch; the numbers it returns by name join the record.
         checkpoint: file from which a run that was cut goes on.
@@ -80,7 +83,7 @@ def fit(
     """
     run = TrainingRun(
         energy, data, objective, epochs, batch_size, learning_rate, seed, optimiser, averaging, schedule, centred,
-        validation, measure, checkpoint, resume,
+        augment, validation, measure, checkpoint, resume,
     )  # fmt: skip
     bar = progress_bar(progress, epochs, "epoch", run.state.epoch)
     with bar:
@@ -106,6 +109,7 @@ def training(
     averaging: float = 0.0,
     schedule: Callable[[int], float] | None = None,
     centred: bool = False,
+    augment: Augment | None = None,
     validation: np.ndarray | None = None,
     measure: Callable[[Any], Record] | None = None,
     checkpoint: str | Path | None = None,
@@ -124,6 +128,6 @@ def training(
     """
     run = TrainingRun(
         energy, data, objective, epochs, batch_size, learning_rate, seed, optimiser, averaging, schedule, centred,
-        validation, measure, checkpoint, resume,
+        augment, validation, measure, checkpoint, resume,
     )  # fmt: skip
     return run.epochs_left()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ebm.centring import Centre
-from ebm.history import Record, measured
+from ebm.history import ROWS, Record, measured
 from ebm.objectives import Centrable, Learnable, Objective
 from ebm.optimisers import Optimiser, check_share
 from ebm.products import one_blas_thread
@@ -18,6 +18,8 @@ from samplers import protocols, random
 from samplers.blocks import SamplingError
 from samplers.interrupt import InterruptFlag
 from samplers.store import StoreError
+
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 SAVE_SECONDS = 5.0  # between checkpoints; the end and Ctrl-C always write one
 
@@ -32,14 +34,14 @@ class TrainingRun:
     def __init__(
         self, energy: Any, data: Any, objective: Objective, epochs: int, batch_size: int, learning_rate: float,
         seed: int | None, optimiser: Optimiser, averaging: float, schedule: Callable[[int], float] | None,
-        centred: bool, validation: Any, measure: Callable[[Any], Record] | None, checkpoint: str | Path | None,
-        resume: bool,
+        centred: bool, augment: Augment | None, validation: Any, measure: Callable[[Any], Record] | None,
+        checkpoint: str | Path | None, resume: bool,
     ) -> None:  # fmt: skip
         _check(energy, objective, epochs, batch_size, learning_rate, seed, optimiser, averaging, centred)
         self.energy, self.objective, self.optimiser, self.epochs = energy, objective, optimiser, epochs
-        self.data = _configurations(data, energy, "data")
+        self.data = _configurations(data, energy, "data") if augment is None else _rows(data)
         self.validation = None if validation is None else _configurations(validation, energy, "validation")
-        self.batch_size, self.averaging, self.measure = batch_size, averaging, measure
+        self.batch_size, self.averaging, self.augment, self.measure = batch_size, averaging, augment, measure
         self.rates = [learning_rate * factor for factor in _factors(schedule, epochs)]
         self.path = None if checkpoint is None else Path(checkpoint)
         if resume and self.path is None:
@@ -59,7 +61,7 @@ class TrainingRun:
         self.centre = Centre(self.state.memory) if centred else None
 
     def _start(self, centred: bool) -> TrainingState:
-        memory = self.objective.start(self.energy, self.data, self.batch_size, self.entropy)
+        memory = self.objective.start(self.energy, self._augmented(self.data, 0, 2), self.batch_size, self.entropy)
         if centred:
             memory |= Centre.start(self.energy.n_visible, self.energy.n_hidden)
         parameters = self.energy.learnable() | {name: memory[name] for name in self.objective.learned}
@@ -105,7 +107,8 @@ class TrainingRun:
         order = self._generator(state.epoch, 0).permutation(len(self.data))
         batches = -(-len(self.data) // self.batch_size)
         while state.batch < batches and not interrupted:
-            batch = self.data[order[state.batch * self.batch_size : (state.batch + 1) * self.batch_size]]
+            rows = self.data[order[state.batch * self.batch_size : (state.batch + 1) * self.batch_size]]
+            batch = self._augmented(rows, state.steps, 3)
             try:
                 direction = self.objective.gradient(self.energy, batch, state.memory, self.centre)
             except SamplingError as error:
@@ -155,10 +158,19 @@ class TrainingRun:
         if "loss" in state.memory:
             record["loss"] = state.losses / state.batch
         record |= {name: float(state.parameters[name][0]) for name in self.objective.learned}
-        record |= measured(self.energy, self.data, self.validation, self._generator(state.epoch, 1))
+        data = self._augmented(self.data[:ROWS], state.epoch, 4)
+        record |= measured(self.energy, data, self.validation, self._generator(state.epoch, 1))
         if self.measure is not None:
             record |= {name: float(value) for name, value in self.measure(self.energy).items()}
         return {**record, "seconds": state.seconds}
+
+    def _augmented(self, rows: np.ndarray, number: int, purpose: int) -> np.ndarray:
+        """Return configurations made of rows of the data, by a generator of their own."""
+        if self.augment is None:
+            return rows
+        return _configurations(
+            self.augment(rows, self._generator(number, purpose)), self.energy, "what augment returns"
+        )
 
     def _generator(self, epoch: int, purpose: int) -> np.random.Generator:
         # One more word than the objective's streams spawn with, so that the two never meet.
@@ -197,6 +209,13 @@ def _check(
     if seed is not None:
         protocols.check_positive(seed, "seed", integer=True, zero=True)
     objective.check(energy)
+
+
+def _rows(value: Any) -> np.ndarray:
+    rows = np.asarray(value)
+    if not rows.ndim or not len(rows):
+        raise ValueError(f"data must hold at least one row, got shape {rows.shape}")
+    return rows
 
 
 def _configurations(value: Any, energy: Any, name: str) -> np.ndarray:
