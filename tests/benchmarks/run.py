@@ -17,6 +17,7 @@ import clusters
 import gaussians
 import langevin
 import lattices
+import learning
 import scaling
 import start_up
 import streaming
@@ -25,7 +26,7 @@ import wavefunctions
 from timing import Line, Missing
 
 TOPICS = (
-    lattices, clusters, boltzmann_machines, langevin, gaussians, wavefunctions, streaming, start_up, scaling,
+    lattices, clusters, boltzmann_machines, langevin, gaussians, wavefunctions, learning, streaming, start_up, scaling,
 )  # fmt: skip
 LINES: dict[str, Callable[[], Line]] = {name: line for topic in TOPICS for name, line in topic.LINES.items()}
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "benchmarks"
