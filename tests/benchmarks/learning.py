@@ -1,4 +1,4 @@
-"""Learning steps of a small network: contrastive divergence beside torchebm, other losses beside themselves in torch."""
+"""Learning steps of a small network: contrastive divergence beside torchebm, other losses beside bare torch."""
 
 from collections.abc import Callable
 from functools import partial
