@@ -127,8 +127,8 @@ def draw_gaps(gaps: dict[str, dict[str, list[float]]], path: Path) -> None:
 
 
 def main(
-    folder: Path = report.RESULTS / "ebm_2d", points: int = 2000, epochs: int = 480, seeds: int = 3, fresh: int = 20_000,
-    chains: int = 64, steps: int = 100_000, names: tuple[str, ...] = tuple(SETS),
+    folder: Path = report.RESULTS / "ebm_2d", points: int = 2000, epochs: int = 480, seeds: int = 3,
+    fresh: int = 20_000, chains: int = 64, steps: int = 100_000, names: tuple[str, ...] = tuple(SETS),
 ) -> dict:  # fmt: skip
     """Learn every data set by every objective and seed, measure the gaps, run long chains, and write the folder."""
     clock = report.begin(folder)
@@ -150,7 +150,7 @@ def main(
             print(f"{name}, {objective}: {cells[-1]}   ({clock():.0f} s)", flush=True)
         run, exact = long_run(models[name], data[name], chains, steps, 7)
         ends[name] = np.asarray(run.x)[:, -len(run.x[0]) // 2 :].reshape(-1, 2)
-        mean, hat = samplers.estimate("energy", run), samplers.summary(run)["energy"].r_hat
+        mean, hat = samplers.estimate("energy", run), samplers.summary(run).rows["energy"].r_hat
         runs.append([name, report.with_error(mean.value, mean.error), f"{exact:.3f}", f"{hat:.3f}"])
         rows.append([name, *cells, f"{errors[name]:.3f}", f"{KERNELS[name]:.3f}"])
     gap_table = report.table(["gap (nats), a number a seed", *objectives(), "error of each", "best kernels"], rows)
