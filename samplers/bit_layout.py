@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, uint64
 
+from samplers.borrowed import borrow
 from samplers.compiled import OPTIONS, inline
 
 WORD = 64
@@ -188,6 +189,7 @@ def _turn(word, step, stride, group, mask):
 @njit(cache=True, **OPTIONS)
 def copy_rows(rows, colour, first, last, layout):
     """Bring the copies of main rows first .. last - 1 of a colour in line with them; rows (pool, chains * width)."""
+    rows, layout = borrow(rows), borrow(layout)
     _, row_site, row_parity, _, source, turns, masks, width, _ = layout
     n, ghosts, columns = row_site.shape[0], source.shape[0] - 2, rows.shape[1]
     for row in range(first, last):

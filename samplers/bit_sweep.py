@@ -15,6 +15,7 @@ from numba import float64, int64, njit, uint64
 from samplers import random
 from samplers.barrier import wait
 from samplers.bit_layout import MOST_DIMENSIONS, WORD, copy_rows, pack, unpack, used_bits
+from samplers.borrowed import borrow
 from samplers.compiled import OPTIONS, inline
 from samplers.popcount import popcount
 
@@ -222,6 +223,8 @@ def half_sweep(work, words, flat, bonds, sizes, lanes, tiles, colour, block, tab
         layout: a BitLayout.
         flipped: number of flips of each column, added to, (columns,).
     """
+    work, words, flat, bonds, lanes = borrow(work), borrow(words), borrow(flat), borrow(bonds), borrow(lanes)
+    table, layout, flipped = borrow(table), borrow(layout), borrow(flipped)
     rows, columns = layout[1].shape[0] // layout[8], sizes[1]
     for row in range(block * rows, (block + 1) * rows):
         for column in range(0, columns, WORD):
