@@ -64,7 +64,7 @@ class _Twin:
         for colour in range(2):
             for row in range(lay.rows):
                 for word in range(lay.width):
-                    lane = self.lanes[row // rows_of_block][word % 64]
+                    lane = self.lanes[row // rows_of_block][(row % lay.together * lay.width + word) % 64]
                     self._word(colour, row, word, lane)
 
     def _word(self, colour: int, row: int, word: int, lane: Lane) -> None:
