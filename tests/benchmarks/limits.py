@@ -33,19 +33,19 @@ def _random_words(states, out, rounds):
                 d[k] = (d[k] << uint64(45)) | (d[k] >> uint64(19))
 
 
-def _on_all_threads(part: Callable[[int], None]) -> None:
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(part, range(THREADS)))
+def _on_all_threads(part: Callable[[int], None], threads: int = THREADS) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(part, range(threads)))
 
 
-def random_words() -> Side:
+def random_words(threads: int = THREADS) -> Side:
     """64-bit random words a second, written to a buffer that stays in the first-level cache."""
-    states = [np.ascontiguousarray(make_streams(k, LANES).T) for k in range(THREADS)]
-    buffers = [np.empty(2048, np.uint64) for _ in range(THREADS)]
+    states = [np.ascontiguousarray(make_streams(k, LANES).T) for k in range(threads)]
+    buffers = [np.empty(2048, np.uint64) for _ in range(threads)]
 
     def work(n: int) -> float:
-        _on_all_threads(lambda k: _random_words(states[k], buffers[k], 1000 * n))
-        return 1000.0 * n * 2048 * THREADS
+        _on_all_threads(lambda k: _random_words(states[k], buffers[k], 1000 * n), threads)
+        return 1000.0 * n * 2048 * threads
 
     return Side("random 64-bit words", work)
 
