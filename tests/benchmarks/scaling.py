@@ -42,7 +42,7 @@ def sizes() -> Line:
     return Line(
         work="2-D Ising Metropolis, T_c, 2 chains, L = 64 to 8192: slowest", unit="flips/s", goal=0.5,
         ours=float(middle.min()), peer="the fastest size", theirs=float(middle.max()), ratio=float(np.median(ratios)),
-        spread=(float(ratios.min()), float(ratios.max())), note=f"flips/s by L: {shown}",
+        spread=(float(ratios.min()), float(ratios.max())), note=f"sweeps, with packing and unpacking of the spins once a run; flips/s by L: {shown}",
     )  # fmt: skip
 
 
