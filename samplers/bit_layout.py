@@ -17,6 +17,7 @@ are copied to ghost rows in the order of the rows, so that those of a tile lie a
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -142,6 +143,7 @@ def layout(shape: tuple[int, ...], m: tuple[int, ...] | None = None, tile: int =
     )
 
 
+@cache
 def _inner_bits(step: int, stride: int, group: int) -> int:
     """Return a word of the bits p for which p + step stride lies in the same group."""
     return sum(1 << p for p in range(WORD) if 0 <= p % group + step * stride < group)

@@ -73,7 +73,7 @@ def prepare(energy: Any, heat_bath: bool) -> StateLattice:
     shape = sides(energy.shape)
     spin = energy.domain == "spin"
     coupling = 2.0 * energy.coupling if spin else energy.coupling
-    places = layout(shape, (1,) * len(shape), 1)._replace(blocks=1)
+    places = layout(shape, (1,) * len(shape), tile=1)._replace(blocks=1)
     return StateLattice(places, protocols.n_states(energy), -1 if spin else 0, coupling, heat_bath)
 
 
