@@ -85,7 +85,7 @@ def prepare(energy: Any, heat_bath: bool) -> BitLattice:
     places = layout(sides(energy.shape))
     directions = 2 * len(sides(energy.shape))
     if isinstance(energy.coupling, float):
-        strength, bonds = energy.coupling, np.zeros((2, directions, 1, places.width), np.uint64)
+        strength, bonds = energy.coupling, np.zeros((2, directions, places.together, places.width), np.uint64)
     else:
         strength, bonds = abs(float(energy.coupling.flat[0])), _negative(energy, places)
     return BitLattice(places, bonds, strength, float(energy.field), heat_bath)

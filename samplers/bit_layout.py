@@ -11,14 +11,19 @@ Chains of small lattices lie side by side in the rows, chain c in the places c *
 
 Behind the rows of a colour lie copies of them in which a neighbour is found at the same place j: each row moved by one
 j ("side rows", the second neighbour along the last axis), and rotated rows ("ghost rows") for the ends of pieces.
+
+Rows too short to fill a tile of vector registers are updated several together. Then the neighbours in every direction
+are copied to ghost rows in the order of the rows, so that those of a tile lie as close together as its own words do.
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit, uint64
 
+from samplers.borrowed import borrow
 from samplers.compiled import OPTIONS, inline
 
 WORD = 64
@@ -26,6 +31,7 @@ MOST_DIMENSIONS = 7  # the number of unlike neighbours has four binary digits
 LEAST_BITS = 16  # of a word in use: with fewer the words are too empty to be worth while
 LEAST_SITES_OF_BLOCKS = 2**16  # smaller lattices are one block: threads would wait for each other more than they work
 MOST_BLOCKS = 16
+IN_PLACE = (1, 0, 1)  # the rotation that turns nothing
 
 
 class BitLayout(NamedTuple):
@@ -41,6 +47,7 @@ class BitLayout(NamedTuple):
         masks: the bits that come from within a group, (ghosts + 2,); the others come around its end.
         width: words of a row of one colour.
         blocks: pieces of rows, each with random numbers of its own.
+        together: rows that are updated at once.
     """
 
     bit_site: np.ndarray
@@ -52,6 +59,7 @@ class BitLayout(NamedTuple):
     masks: np.ndarray
     width: int
     blocks: int
+    together: int
 
     @property
     def rows(self) -> int:
@@ -66,7 +74,7 @@ class BitLayout(NamedTuple):
     @property
     def lanes(self) -> int:
         """Random generators of one block of a chain: one for each of the words that are drawn at once."""
-        return min(self.width, WORD)
+        return min(self.together * self.width, WORD)
 
 
 def sides(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -91,8 +99,8 @@ def pieces(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     return tuple(m) if WORD // left >= LEAST_BITS else None
 
 
-def layout(shape: tuple[int, ...], m: tuple[int, ...] | None = None) -> BitLayout:
-    """Lay out a lattice of even sides in m pieces along each axis, by default those of `pieces`."""
+def layout(shape: tuple[int, ...], m: tuple[int, ...] | None = None, tile: int = WORD) -> BitLayout:
+    """Lay out a lattice of even sides in m pieces along each axis, by default those of `pieces`, for tiles of words."""
     m = pieces(shape) if m is None else m
     assert m is not None, f"no layout for shape {shape}"
     w = tuple(side // k for side, k in zip(shape, m, strict=True))
@@ -103,6 +111,11 @@ def layout(shape: tuple[int, ...], m: tuple[int, ...] | None = None) -> BitLayou
     r = np.stack(np.unravel_index(np.arange(math.prod(w[:-1])), w[:-1])) if d > 1 else np.zeros((0, 1), np.int64)
     rows = r.shape[1]
     number = np.arange(rows).reshape(w[:-1])
+    blocks = 1
+    if math.prod(shape) >= LEAST_SITES_OF_BLOCKS:
+        blocks = max(k for k in range(1, MOST_BLOCKS + 1) if rows % k == 0)
+    width = w[-1] // 2
+    together = max(k for k in range(1, max(tile // width, 1) + 1) if rows // blocks % k == 0)
     neighbours = np.zeros((rows, 2 * (d - 1)), np.int64)
     source: list[int] = []
     turn: list[tuple[int, int, int]] = []
@@ -110,15 +123,12 @@ def layout(shape: tuple[int, ...], m: tuple[int, ...] | None = None) -> BitLayou
         for k, step in enumerate((1, -1)):
             there = np.roll(number, -step, a).ravel()
             neighbours[:, 2 * a + k] = there
-            if m[a] > 1:  # the neighbours of the last sites of a piece are the first of the next one
-                for row in np.flatnonzero(r[a] == (w[a] - 1 if step == 1 else 0)):
-                    neighbours[row, 2 * a + k] = 2 * rows + len(source)
-                    source.append(there[row])
-                    turn.append((step, stride[a], m[a] * stride[a]))
+            last = r[a] == (w[a] - 1 if step == 1 else 0)  # of a piece: the neighbours are the first of the next one
+            for row in np.flatnonzero((last & (m[a] > 1)) | (together > 1)):
+                neighbours[row, 2 * a + k] = 2 * rows + len(source)
+                source.append(there[row])
+                turn.append((step, stride[a], m[a] * stride[a]) if last[row] else IN_PLACE)
     turn += [(step, stride[-1], m[-1] * stride[-1]) for step in (1, -1)]
-    blocks = 1
-    if math.prod(shape) >= LEAST_SITES_OF_BLOCKS:
-        blocks = max(k for k in range(1, MOST_BLOCKS + 1) if rows % k == 0)
     return BitLayout(
         bit_site=(np.array(w) * site) @ digits,
         row_site=site[:-1] @ r,
@@ -127,11 +137,13 @@ def layout(shape: tuple[int, ...], m: tuple[int, ...] | None = None) -> BitLayou
         source=np.array([*source, -1, -1]),
         turns=np.array(turn),
         masks=np.array([_inner_bits(*rotation) for rotation in turn], np.uint64),
-        width=w[-1] // 2,
+        width=width,
         blocks=blocks,
+        together=together,
     )
 
 
+@cache
 def _inner_bits(step: int, stride: int, group: int) -> int:
     """Return a word of the bits p for which p + step stride lies in the same group."""
     return sum(1 << p for p in range(WORD) if 0 <= p % group + step * stride < group)
@@ -147,7 +159,7 @@ def used_bits(layout):
 @njit(cache=True, **OPTIONS)
 def pack(x, chain, place, first, last, layout, words):
     """Set the main rows first .. last - 1 of words (2, pool, places * width) from the spins of x[chain]: 1 is +1."""
-    bit_site, row_site, row_parity, _, _, _, _, width, _ = layout
+    bit_site, row_site, row_parity, _, _, _, _, width, _, _ = layout
     for row in range(first, last):
         even, odd = words[row_parity[row], row], words[1 - row_parity[row], row]
         for j in range(place * width, (place + 1) * width):
@@ -164,7 +176,7 @@ def pack(x, chain, place, first, last, layout, words):
 @njit(cache=True, **OPTIONS)
 def unpack(words, place, first, last, layout, x):
     """Set the spins x (sites,) of one chain, -1 and +1, from the main rows first .. last - 1 of words."""
-    bit_site, row_site, row_parity, _, _, _, _, width, _ = layout
+    bit_site, row_site, row_parity, _, _, _, _, width, _, _ = layout
     pairs = x.view(np.uint16)
     for row in range(first, last):
         even, odd = words[row_parity[row], row], words[1 - row_parity[row], row]
@@ -188,7 +200,8 @@ def _turn(word, step, stride, group, mask):
 @njit(cache=True, **OPTIONS)
 def copy_rows(rows, colour, first, last, layout):
     """Bring the copies of main rows first .. last - 1 of a colour in line with them; rows (pool, chains * width)."""
-    _, row_site, row_parity, _, source, turns, masks, width, _ = layout
+    rows, layout = borrow(rows), borrow(layout)
+    _, row_site, row_parity, _, source, turns, masks, width, _, _ = layout
     n, ghosts, columns = row_site.shape[0], source.shape[0] - 2, rows.shape[1]
     for row in range(first, last):
         word, side = rows[row], rows[n + row]

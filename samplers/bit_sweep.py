@@ -15,6 +15,7 @@ from numba import float64, int64, njit, uint64
 from samplers import random
 from samplers.barrier import wait
 from samplers.bit_layout import MOST_DIMENSIONS, WORD, copy_rows, pack, unpack, used_bits
+from samplers.borrowed import borrow
 from samplers.compiled import OPTIONS, inline
 from samplers.popcount import popcount
 
@@ -126,12 +127,12 @@ def _decide(bits, planes, flips, ties, at, words, own, n, unlike, spin, threshol
 
 
 @njit(**OPTIONS)
-def _flip(flips, words, own, n, used, flipped, column):
-    """Flip the marked spins and all that are in no class, and count them in each column."""
+def _flip(flips, words, own, n, used, flipped, place):
+    """Flip the marked spins and all that are in no class, and count them at each place."""
     for w in range(n):
         flip = (flips[w] | ~flips[uint64(WORD) + w]) & used
         words[own + w] ^= flip
-        flipped[column + w] += popcount(flip)
+        flipped[place + w] += popcount(flip)
 
 
 @inline
@@ -152,7 +153,7 @@ def bernoulli(p, lanes, at):
 
 
 @njit(**OPTIONS)
-def _settle(lanes, lane, ties, at, words, own, n, rest, used, flipped, column):
+def _settle(lanes, lane, ties, at, words, own, n, rest, used, flipped, place):
     """Flip each undecided spin of a class with the probability that is left."""
     for w in range(n):
         undecided = ties[at + w] & used
@@ -161,37 +162,37 @@ def _settle(lanes, lane, ties, at, words, own, n, rest, used, flipped, column):
             undecided ^= bit
             if bernoulli(rest, lanes, lane + w):
                 words[own + w] ^= bit
-                flipped[column + w] += uint64(1)
+                flipped[place + w] += uint64(1)
 
 
 @inline
-def _count_tile(planes, words, bonds, sizes, colour, row, column, n, layout):
+def _count_tile(planes, words, bonds, sizes, colour, row, place, n, layout):
     """Count the unlike neighbours of all spins of a tile."""
     pool, columns, bond_rows = sizes
     n_rows, neighbours = layout[1].shape[0], layout[3]
     directions, others = neighbours.shape[1] + 2, (1 - colour) * pool
-    own = uint64((colour * pool + row) * columns + column)
-    first = uint64((others + row) * columns + column)
-    second = uint64((others + n_rows + row) * columns + column)
-    bond = uint64((colour * directions * bond_rows + min(row, bond_rows - 1)) * columns + column)
+    own = uint64((colour * pool + row) * columns + place)
+    first = uint64((others + row) * columns + place)
+    second = uint64((others + n_rows + row) * columns + place)
+    bond = uint64((colour * directions * bond_rows + min(row, bond_rows - layout[9])) * columns + place)
     step = uint64(bond_rows * columns)
     last = bond + uint64(directions - 2) * step
     _begin_count(planes, words, own, first, second, bonds, last, last + step, n)
     for k in range(0, neighbours.shape[1], 2):
-        first = uint64((others + neighbours[row, k]) * columns + column)
-        second = uint64((others + neighbours[row, k + 1]) * columns + column)
+        first = uint64((others + neighbours[row, k]) * columns + place)
+        second = uint64((others + neighbours[row, k + 1]) * columns + place)
         _count(planes, words, own, first, second, bonds, bond, bond + step, n)
         bond += step + step
 
 
 @inline
-def _sweep_tile(work, words, bonds, sizes, lanes, lane, colour, row, column, n, table, layout, flipped):
-    """Update a tile: up to 64 words of a row, with the generators from place `lane` on."""
+def _sweep_tile(work, words, bonds, sizes, lanes, lane, colour, row, place, n, table, layout, flipped):
+    """Update a tile: n words, at most 64, from a place of a row on, with the generators from place `lane` on."""
     bits, planes, flips, ties = work
-    own = uint64((colour * sizes[0] + row) * sizes[1] + column)
+    own = uint64((colour * sizes[0] + row) * sizes[1] + place)
     for k in range(DRAWS):
         _draw(lanes, lane, bits, uint64(k * DRAWN * WORD), n)
-    _count_tile(planes, words, bonds, sizes, colour, row, column, n, layout)
+    _count_tile(planes, words, bonds, sizes, colour, row, place, n, layout)
     for w in range(2 * WORD):
         flips[w] = uint64(0)
     classes, threshold, rest = table
@@ -200,11 +201,11 @@ def _sweep_tile(work, words, bonds, sizes, lanes, lane, colour, row, column, n, 
         at = uint64(c * WORD)
         if _decide(bits, planes, flips, ties, at, words, own, n, classes[c, 0], classes[c, 1], threshold[c]):
             undecided |= uint64(1) << uint64(c)
-    _flip(flips, words, own, n, used, flipped, uint64(column))
+    _flip(flips, words, own, n, used, flipped, uint64(place))
     if undecided != uint64(0):
         for c in range(classes.shape[0]):
             if (undecided >> uint64(c)) & uint64(1):
-                _settle(lanes, lane, ties, uint64(c * WORD), words, own, n, rest[c], used, flipped, uint64(column))
+                _settle(lanes, lane, ties, uint64(c * WORD), words, own, n, rest[c], used, flipped, uint64(place))
 
 
 @njit(cache=True, **OPTIONS)
@@ -214,42 +215,51 @@ def half_sweep(work, words, flat, bonds, sizes, lanes, tiles, colour, block, tab
     Args:
         work: working memory, see `work_space`.
         words: spins (2, pool, columns), and once more flat.
-        bonds: words of the bonds that are negative (2, directions, rows or 1, columns), flat.
+        bonds: words of the bonds that are negative (2, directions, rows or together, columns), flat.
         sizes: rows of the pool, columns, rows of the bonds.
         lanes: generators (blocks, tiles, 4, 64), flat.
         colour, block: which spins.
         table: classes (k, 2) of D and spin, thresholds (k,) of the drawn bits, probabilities (k,) that are left.
         layout: a BitLayout.
-        flipped: number of flips of each column, added to, (columns,).
+        flipped: number of flips at each place of the rows that are updated together, added to, (together * columns,).
     """
-    rows, columns = layout[1].shape[0] // layout[8], sizes[1]
-    for row in range(block * rows, (block + 1) * rows):
-        for column in range(0, columns, WORD):
-            lane = uint64((block * tiles + (column // WORD) % tiles) * 4 * WORD)
-            n = uint64(min(WORD, columns - column))
-            _sweep_tile(work, flat, bonds, sizes, lanes, lane, colour, row, column, n, table, layout, flipped)
+    work, words, flat, bonds, lanes = borrow(work), borrow(words), borrow(flat), borrow(bonds), borrow(lanes)
+    table, layout, flipped = borrow(table), borrow(layout), borrow(flipped)
+    rows, together = layout[1].shape[0] // layout[8], layout[9]
+    places = together * sizes[1]
+    for row in range(block * rows, (block + 1) * rows, together):
+        for place in range(0, places, WORD):
+            lane = uint64((block * tiles + (place // WORD) % tiles) * 4 * WORD)
+            n = uint64(min(WORD, places - place))
+            _sweep_tile(work, flat, bonds, sizes, lanes, lane, colour, row, place, n, table, layout, flipped)
     copy_rows(words[colour], colour, block * rows, (block + 1) * rows, layout)
 
 
 @inline
-def _gather_lanes(state, chains, lanes):
-    """Put some chains' generators, state (all chains, blocks, 4, n), in the order of tiles (blocks, tiles, 4, 64)."""
-    n = state.shape[3]
-    for c in range(chains.shape[0]):
-        for block in range(state.shape[1]):
-            for k in range(4):
-                for w in range(n):
-                    lanes[block, (c * n + w) // WORD, k, (c * n + w) % WORD] = state[chains[c], block, k, w]
+def _place_of_lane(w, c, chains, width):
+    """Return where, in rows updated together, the words of chain c lie that its generator w serves."""
+    return (w // width * chains + c) * width + w % width
 
 
 @inline
-def _scatter_lanes(lanes, chains, state):
-    n = state.shape[3]
+def _gather_lanes(state, chains, width, lanes):
+    """Put some chains' generators, state (all chains, blocks, 4, n), in the order of tiles (blocks, tiles, 4, 64)."""
     for c in range(chains.shape[0]):
         for block in range(state.shape[1]):
-            for k in range(4):
-                for w in range(n):
-                    state[chains[c], block, k, w] = lanes[block, (c * n + w) // WORD, k, (c * n + w) % WORD]
+            for w in range(state.shape[3]):
+                at = _place_of_lane(w, c, chains.shape[0], width)
+                for k in range(4):
+                    lanes[block, at // WORD, k, at % WORD] = state[chains[c], block, k, w]
+
+
+@inline
+def _scatter_lanes(lanes, chains, width, state):
+    for c in range(chains.shape[0]):
+        for block in range(state.shape[1]):
+            for w in range(state.shape[3]):
+                at = _place_of_lane(w, c, chains.shape[0], width)
+                for k in range(4):
+                    state[chains[c], block, k, w] = lanes[block, at // WORD, k, at % WORD]
 
 
 @njit(cache=True, **OPTIONS)
@@ -262,7 +272,7 @@ def run(x, chains, shared, bonds, state, table, layout, begin, draws, thin, out,
         x: spins (all chains, sites), updated.
         chains: which of them, (group,).
         shared: words (2, pool, group * width) and generators (blocks, tiles, 4, 64), of all threads.
-        bonds: words of the negative bonds, (2, directions, rows or 1, group * width).
+        bonds: words of the negative bonds, (2, directions, rows or together, group * width).
         state: generators of all chains (all chains, blocks, 4, n), updated.
         table: classes, thresholds and rests, see `half_sweep`.
         layout: a BitLayout.
@@ -273,7 +283,7 @@ def run(x, chains, shared, bonds, state, table, layout, begin, draws, thin, out,
         thread, threads, counter: which of the threads this is, and their meeting point.
     """
     words, lanes = shared
-    width, blocks = layout[7], layout[8]
+    width, blocks, together, columns = layout[7], layout[8], layout[9], words.shape[2]
     first, last = blocks * thread // threads, blocks * (thread + 1) // threads
     rows = layout[1].shape[0] // blocks
     for c in range(chains.shape[0]):
@@ -281,10 +291,10 @@ def run(x, chains, shared, bonds, state, table, layout, begin, draws, thin, out,
     for colour in range(2):
         copy_rows(words[colour], colour, first * rows, last * rows, layout)
     if thread == 0:
-        _gather_lanes(state, chains, lanes)
+        _gather_lanes(state, chains, width, lanes)
     wait(counter, threads)
-    work, flipped = work_space(), np.zeros(words.shape[2], np.uint64)
-    sizes = (words.shape[1], words.shape[2], bonds.shape[2])
+    work, flipped = work_space(), np.zeros(together * columns, np.uint64)
+    sizes = (words.shape[1], columns, bonds.shape[2])
     flat, flat_bonds, flat_lanes = words.reshape(-1), bonds.reshape(-1), lanes.reshape(-1)
     for draw in range(draws):
         flipped[:] = uint64(0)
@@ -300,9 +310,10 @@ def run(x, chains, shared, bonds, state, table, layout, begin, draws, thin, out,
         for c in range(chains.shape[0]):
             if out.shape[1] > 0:
                 unpack(words, c, first * rows, last * rows, layout, out[chains[c], draw])
-            for j in range(c * width, (c + 1) * width):
-                flips[thread, c, draw] += int64(flipped[j])
+            for row in range(together):
+                for j in range(width):
+                    flips[thread, c, draw] += int64(flipped[row * columns + c * width + j])
     for c in range(chains.shape[0]):
         unpack(words, c, first * rows, last * rows, layout, x[chains[c]])
     if thread == 0:
-        _scatter_lanes(lanes, chains, state)
+        _scatter_lanes(lanes, chains, width, state)

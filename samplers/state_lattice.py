@@ -73,7 +73,7 @@ def prepare(energy: Any, heat_bath: bool) -> StateLattice:
     shape = sides(energy.shape)
     spin = energy.domain == "spin"
     coupling = 2.0 * energy.coupling if spin else energy.coupling
-    places = layout(shape, (1,) * len(shape))._replace(blocks=1)
+    places = layout(shape, (1,) * len(shape), tile=1)._replace(blocks=1)
     return StateLattice(places, protocols.n_states(energy), -1 if spin else 0, coupling, heat_bath)
 
 
@@ -203,7 +203,7 @@ def _choose(states, own, words, used, n, q, cumulated, new):
 def _half_sweep(work, lanes, colour, layout, q, heat_bath, table):
     """Update all sites of one colour, and the side rows of that colour; return how many moved."""
     states, words, new, loss, stay, there, count, cumulated = work
-    _, row_site, row_parity, neighbours, _, _, _, width, _ = layout
+    _, row_site, row_parity, neighbours, _, _, _, width, _, _ = layout
     rows, directions = row_site.shape[0], neighbours.shape[1] + 2
     mine, others, moved = colour * 2 * rows, (1 - colour) * 2 * rows, 0
     used = uint64(TILE)  # of the words drawn at once; what is left over at the end of a colour is not used

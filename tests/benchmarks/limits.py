@@ -5,47 +5,44 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import njit, uint64
+from numba import njit
 from threadpoolctl import threadpool_limits
 from timing import Side
 
-from samplers.random import make_streams
+from samplers.random import bits64, make_streams
 
 THREADS = os.cpu_count() or 1
-LANES = 32
+LANES, WORDS = 64, 8
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _random_words(states, out, rounds):
-    """Fill `out` over and over from interleaved xoshiro256++ generators, in vector registers."""
-    a, b, c, d = states[0], states[1], states[2], states[3]
+    """Fill `out` (n WORDS, LANES) over and over from xoshiro256++ generators, each in registers for WORDS words.
+
+    The number of generators is taken from the array: a loop of known length would be unrolled and not vectorised.
+    """
     for _ in range(rounds):
-        for begin in range(0, out.shape[0], LANES):
-            for k in range(LANES):
-                total = a[k] + d[k]
-                out[begin + k] = ((total << uint64(23)) | (total >> uint64(41))) + a[k]
-                shifted = b[k] << uint64(17)
-                c[k] ^= a[k]
-                d[k] ^= b[k]
-                b[k] ^= c[k]
-                a[k] ^= d[k]
-                c[k] ^= shifted
-                d[k] = (d[k] << uint64(45)) | (d[k] >> uint64(19))
+        for begin in range(0, out.shape[0], WORDS):
+            for lane in range(states.shape[1]):
+                stream = states[0, lane], states[1, lane], states[2, lane], states[3, lane]
+                for k in range(WORDS):
+                    out[begin + k, lane], stream = bits64(stream)
+                states[0, lane], states[1, lane], states[2, lane], states[3, lane] = stream
 
 
-def _on_all_threads(part: Callable[[int], None]) -> None:
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(part, range(THREADS)))
+def _on_all_threads(part: Callable[[int], None], threads: int = THREADS) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(part, range(threads)))
 
 
-def random_words() -> Side:
+def random_words(threads: int = THREADS) -> Side:
     """64-bit random words a second, written to a buffer that stays in the first-level cache."""
-    states = [np.ascontiguousarray(make_streams(k, LANES).T) for k in range(THREADS)]
-    buffers = [np.empty(2048, np.uint64) for _ in range(THREADS)]
+    states = [np.ascontiguousarray(make_streams(k, LANES).T) for k in range(threads)]
+    buffers = [np.empty((4 * WORDS, LANES), np.uint64) for _ in range(threads)]
 
     def work(n: int) -> float:
-        _on_all_threads(lambda k: _random_words(states[k], buffers[k], 1000 * n))
-        return 1000.0 * n * 2048 * THREADS
+        _on_all_threads(lambda k: _random_words(states[k], buffers[k], 1000 * n), threads)
+        return 1000.0 * n * buffers[0].size * threads
 
     return Side("random 64-bit words", work)
 

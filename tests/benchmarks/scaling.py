@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 from lattices import BETA_C
-from timing import PAIRS, SECONDS, Line, Side, compare, pieces, run
+from limits import random_words
+from timing import PAIRS, SECONDS, Line, Side, pieces, run
 
 import ebm
 import samplers
@@ -37,11 +38,13 @@ def sizes() -> Line:
     rates = np.array([[run(side, n).rate for side, n in zip(sides, counts, strict=True)] for _ in range(PAIRS)])
     middle = np.median(rates, axis=0)
     ratios = rates.min(axis=1) / rates.max(axis=1)
-    shown = ", ".join(f"{side}: {rate:.3g}" for side, rate in zip(SIDES, middle, strict=True))
+    shown = "sweeps, the spins packed and unpacked once a run; flips/s by L: " + ", ".join(
+        f"{side}: {rate:.3g}" for side, rate in zip(SIDES, middle, strict=True)
+    )
     return Line(
         work="2-D Ising Metropolis, T_c, 2 chains, L = 64 to 8192: slowest", unit="flips/s", goal=0.5,
         ours=float(middle.min()), peer="the fastest size", theirs=float(middle.max()), ratio=float(np.median(ratios)),
-        spread=(float(ratios.min()), float(ratios.max())), note=f"flips/s by L: {shown}",
+        spread=(float(ratios.min()), float(ratios.max())), note=shown,
     )  # fmt: skip
 
 
@@ -54,9 +57,20 @@ def _with_threads(threads: int, side: Side) -> Side:
 
 
 def threads(work: str, energy: Any, chains: int) -> Line:
-    """Two threads over one."""
-    side = sweeps(energy, chains)
-    return compare(work, "flips/s", 1.8, [_with_threads(2, side)], [_with_threads(1, side)])
+    """Two threads over one, and the same of loops that share nothing: what the machine can give, in the same pairs."""
+    ours, bare = sweeps(energy, chains), [random_words(2), random_words(1)]
+    sides = [_with_threads(2, ours), _with_threads(1, ours), *bare]
+    counts = [pieces(side, SECONDS) for side in sides]
+    runs = [[run(side, n) for side, n in zip(sides, counts, strict=True)] for _ in range(PAIRS)]
+    rates = np.array([[r.rate for r in pair] for pair in runs])
+    cores = np.median([[r.cores for r in pair[:2]] for pair in runs], axis=0)
+    middle, ratios, limits = np.median(rates, axis=0), rates[:, 0] / rates[:, 1], rates[:, 2] / rates[:, 3]
+    return Line(
+        work=work, unit="flips/s", goal=1.8, ours=float(middle[0]), peer="1 thread", theirs=float(middle[1]),
+        ratio=float(np.median(ratios)), share=float(np.median(ratios / limits)), limit="1 -> 2 threads of bare loops",
+        cores=(float(cores[0]), float(cores[1])), spread=(float(ratios.min()), float(ratios.max())),
+        note=f"limit: a loop of random words, which shares nothing, gains {np.median(limits):.2f} in the same pairs",
+    )  # fmt: skip
 
 
 LINES = {

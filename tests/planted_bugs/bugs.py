@@ -490,6 +490,21 @@ BUGS = (
         slow=True,
     ),
     Bug(
+        "rows updated together take the first neighbours of a next piece from their own piece",
+        "samplers/bit_layout.py",
+        " if last[row] else IN_PLACE)",
+        " if last[row] and together == 1 else IN_PLACE)",
+        (_WORDS + "test_words_move_as_their_plain_twin[square-metropolis]",),
+    ),
+    Bug(
+        "chains that share words are given generators in the wrong order",
+        "samplers/bit_sweep.py",
+        "    return (w // width * chains + c) * width + w % width\n",
+        "    return (c * chains + w // width) * width + w % width\n",
+        (_WORDS + "test_bits_do_not_depend_on_threads_or_on_how_chains_share_words[shape2]",),
+        slow=True,
+    ),
+    Bug(
         "blocks of one lattice share their random bits",
         "samplers/bit_lattice.py",
         "        for block in range(lanes.shape[1]):\n            for lane",

@@ -64,7 +64,7 @@ class _Twin:
         for colour in range(2):
             for row in range(lay.rows):
                 for word in range(lay.width):
-                    lane = self.lanes[row // rows_of_block][word % 64]
+                    lane = self.lanes[row // rows_of_block][(row % lay.together * lay.width + word) % 64]
                     self._word(colour, row, word, lane)
 
     def _word(self, colour: int, row: int, word: int, lane: Lane) -> None:
@@ -128,6 +128,19 @@ def _run(energy: ebm.Ising, sampler: samplers.Sampler, x: np.ndarray, beta: np.n
 def test_words_move_as_their_plain_twin(name: str, by: str) -> None:
     energy, beta = CASES[name]
     assert bit_lattice.fits(energy)
+    _compare_with_twin(energy, beta, by)
+
+
+@pytest.mark.parametrize("energy", [ebm.Ising((256, 8)), _glass((256, 8))], ids=repr)
+def test_rows_are_updated_together_within_their_blocks(energy: ebm.Ising, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bit_layout, "LEAST_SITES_OF_BLOCKS", 1)
+    monkeypatch.setattr(bit_layout, "MOST_BLOCKS", 2)
+    places = bit_layout.layout(energy.shape)
+    assert places.blocks == places.together == 2
+    _compare_with_twin(energy, 0.5, "metropolis")
+
+
+def _compare_with_twin(energy: ebm.Ising, beta: float, by: str) -> None:
     sampler = samplers.Gibbs() if by == "gibbs" else samplers.Metropolis()
     x = RNG.choice(np.array([-1, 1], np.int8), (2, *energy.shape))
     betas = np.array([beta, 1.3 * beta])
