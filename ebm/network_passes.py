@@ -8,9 +8,10 @@ whole vector registers; what fills them up is computed with and never read by an
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from ebm.layers import exp_minus32
-from samplers.compiled import Functions, difference, inline
+from samplers.compiled import OPTIONS, Functions, difference, inline
 from samplers.elementary import exp_minus64, plus
 from samplers.lane_views import entries_of, numbers_of, width_of
 from samplers.small_products import add_product
@@ -85,7 +86,7 @@ def _passes(real: Any, exp_minus: Any, terms: int) -> tuple[Any, Any]:
     """Make `forward` and `backward` in one precision, for chains that go through the layers together."""
     activate = _activation(real, exp_minus, terms)
 
-    @inline
+    @njit(**OPTIONS)  # not copied into each loop that calls it, which would compile it as many times
     def forward(x, p, value, slope, chains, output):
         """Fill the values and slopes of all units, inputs first, and the output of each chain."""
         units, padded, codes, ahead, back, bias = p
@@ -115,7 +116,7 @@ def _passes(real: Any, exp_minus: Any, terms: int) -> tuple[Any, Any]:
                 total = plus(total, last[i] * row[i])
             output[c] = total + bias[start + a]
 
-    @inline
+    @njit(**OPTIONS)
     def backward(p, value, slope, chains):
         """Put dE/d(value) in the place of the values of all units."""
         units, padded, codes, _, back, _ = p
@@ -168,11 +169,8 @@ def _functions(real: Any, exp_minus: Any, terms: int) -> Functions:
             out[i] += weight * beta * work[i]
         return beta * entries_of(output, x)[0]
 
-    @inline
-    def gradient(x, beta, weight, p, out, work):
-        both(x, beta, weight, p, out, work)
-
-    return Functions(reduced, gradient, difference(reduced), (), both=both, lanes=True)
+    # The gradient costs the energy too: a function without it would be compiled beside this one to no use.
+    return Functions(reduced, both, difference(reduced), (), both=both, lanes=True)
 
 
 SINGLE = _functions(np.float32, exp_minus32, 8)
