@@ -1,9 +1,8 @@
 """A small torch network compiled whole: its energy and gradient inside the compiled loops of the samplers.
 
-In the array tier a step of ten chains through a network of a hundred units is mostly overhead. Here each chain goes
-through the layers by itself: a = f(W a + b) forward, g = W^T (f' g) backward, as sums of columns, so that the inner
-loops run in vector registers. Wide layers and many chains belong into the array tier, whose batched matrix products use
-each weight for all chains at once.
+In the array tier a step through a network of a hundred units is mostly overhead, and more so the fewer chains there
+are. Here eight chains go through the layers together (see ebm.network_passes), and each such group through all its
+steps by itself. Networks so wide that a layer does not fit into the caches belong into the array tier.
 """
 
 import math
@@ -12,145 +11,10 @@ from typing import Any
 import numpy as np
 
 from ebm.energy import Energy, check_shape
-from ebm.layers import exp_minus32
+from ebm.network_passes import ACTIVATIONS, DOUBLE, SINGLE
 from samplers import protocols
-from samplers.compiled import Functions, difference, inline
-from samplers.elementary import exp_minus64, plus
-
-ACTIVATIONS = ("SiLU", "Tanh", "ReLU", "Softplus", "Sigmoid", "ELU")  # their numbers in compiled code are their places
-_SILU, _TANH, _RELU, _SOFTPLUS, _SIGMOID, _ELU = range(6)
-
-
-@inline
-def _add_rows(matrix, vector, out):
-    """out += sum_j vector_j (row j of the flat matrix), four rows at a time."""
-    n, m = vector.shape[0], out.shape[0]
-    for j in range(0, n - 3, 4):
-        a, b, c, d = vector[j], vector[j + 1], vector[j + 2], vector[j + 3]
-        first = matrix[j * m : (j + 1) * m]
-        second = matrix[(j + 1) * m : (j + 2) * m]
-        third = matrix[(j + 2) * m : (j + 3) * m]
-        fourth = matrix[(j + 3) * m : (j + 4) * m]
-        for i in range(m):
-            out[i] += a * first[i] + b * second[i] + c * third[i] + d * fourth[i]
-    for j in range(n - n % 4, n):
-        a = vector[j]
-        first = matrix[j * m : (j + 1) * m]
-        for i in range(m):
-            out[i] += a * first[i]
-
-
-def _activation(real: Any, exp_minus: Any) -> Any:
-    """Make `activate(code, value, slope)`, which puts f(z) in the place of z and f'(z) into slope, in one precision."""
-    one, two, twenty = real(1), real(2), real(20)
-
-    @inline
-    def sigmoid(z):
-        e = exp_minus(abs(z))
-        return (one if z > real(0) else e) / (one + e)
-
-    @inline
-    def activate(code, value, slope):
-        n = value.shape[0]
-        if code == _SILU:
-            for i in range(n):
-                z, s = value[i], sigmoid(value[i])
-                value[i] = z * s
-                slope[i] = s * (one + z * (one - s))
-        elif code == _TANH:
-            for i in range(n):
-                e = exp_minus(two * abs(value[i]))
-                t = (one - e) / (one + e)
-                slope[i] = one - t * t
-                value[i] = t if value[i] > real(0) else -t
-        elif code == _RELU:
-            for i in range(n):
-                slope[i] = one if value[i] > real(0) else real(0)
-                value[i] = real(0) if value[i] <= real(0) else value[i]  # a NaN stays one
-        elif code == _SOFTPLUS:
-            for i in range(n):
-                z = value[i]
-                slope[i] = one if z > twenty else sigmoid(z)  # as torch does
-                value[i] = z if z > twenty else max(z, real(0)) + real(math.log1p(exp_minus(abs(z))))
-        elif code == _SIGMOID:
-            for i in range(n):
-                s = sigmoid(value[i])
-                value[i] = s
-                slope[i] = s * (one - s)
-        else:
-            for i in range(n):
-                e = exp_minus(abs(min(value[i], real(0))))
-                slope[i] = e
-                value[i] = value[i] if value[i] > real(0) else e - one
-
-    return activate
-
-
-def _functions(real: Any, exp_minus: Any) -> Functions:
-    """Make the functions in one precision; p = (units of each layer, activations, all W^T, all W, a bias a unit)."""
-    activate = _activation(real, exp_minus)
-
-    @inline
-    def forward(x, p, value, slope):
-        """Fill the values and slopes of all units, inputs first; return the output."""
-        units, codes, ahead, back, bias = p
-        for i in range(x.shape[0]):
-            value[i] = x[i]
-        start, weights = 0, 0
-        for layer in range(codes.shape[0]):
-            n, m = units[layer], units[layer + 1]
-            new = value[start + n : start + n + m]
-            for i in range(m):
-                new[i] = bias[start + n + i]
-            _add_rows(ahead[weights : weights + n * m], value[start : start + n], new)
-            activate(codes[layer], new, slope[start + n : start + n + m])
-            start, weights = start + n, weights + n * m
-        last = value[start:]
-        output = 0.0
-        for i in range(last.shape[0]):
-            output = plus(output, back[weights + i] * last[i])
-        return output + bias[start + last.shape[0]]
-
-    @inline
-    def backward(p, value, slope):
-        """Put dE/d(value) in the place of the values of all units."""
-        units, codes, _, back, _ = p
-        start, weights = value.shape[0] - units[codes.shape[0]], back.shape[0] - units[codes.shape[0]]
-        for i in range(units[codes.shape[0]]):
-            value[start + i] = back[weights + i]
-        for layer in range(codes.shape[0] - 1, -1, -1):
-            n, m = units[layer], units[layer + 1]
-            for i in range(start, start + m):
-                slope[i] *= value[i]
-            old = value[start - n : start]
-            for i in range(n):
-                old[i] = real(0)
-            _add_rows(back[weights - n * m : weights], slope[start : start + m], old)
-            start, weights = start - n, weights - n * m
-
-    @inline
-    def reduced(x, beta, p):
-        scratch = np.empty((2, p[0].sum()), p[4].dtype)
-        return beta * forward(x, p, scratch[0], scratch[1])
-
-    @inline
-    def both(x, beta, weight, p, out, work):
-        scratch = np.empty((2, p[0].sum()), p[4].dtype)
-        output = forward(x, p, scratch[0], scratch[1])
-        backward(p, scratch[0], scratch[1])
-        for i in range(x.shape[0]):
-            out[i] += weight * beta * scratch[0, i]
-        return beta * output
-
-    @inline
-    def gradient(x, beta, weight, p, out, work):
-        both(x, beta, weight, p, out, work)
-
-    return Functions(reduced, gradient, difference(reduced), (), both=both)
-
-
-_SINGLE = _functions(np.float32, exp_minus32)
-_DOUBLE = _functions(np.float64, exp_minus64)
+from samplers.compiled import Functions
+from samplers.small_products import BYTES
 
 
 class CompiledNetwork(Energy):
@@ -193,14 +57,16 @@ class CompiledNetwork(Energy):
         self.shape = check_shape((self.units[0],) if shape is None else shape)
         if math.prod(self.shape) != self.units[0]:
             raise ValueError(f"shape must hold the network's {self.units[0]} inputs, got {self.shape}")
+        padded = [-(-n * dtype.itemsize // BYTES) * BYTES // dtype.itemsize for n in self.units]
         params = (
             np.array(self.units, np.int64),
+            np.array(padded, np.int64),
             np.array([ACTIVATIONS.index(name) for name in self.activations], np.int64),
-            np.concatenate([w.T.ravel() for w in self.weights]),
-            np.concatenate([w.ravel() for w in self.weights]),
-            np.concatenate([np.zeros(self.units[0], dtype), *self.biases]),  # in the place of each unit, inputs too
+            _rows([w.T for w in self.weights[:-1]], padded[1:], dtype),
+            _rows(self.weights, padded, dtype),
+            _rows([np.zeros((1, 1)), *(b[None] for b in self.biases)], [*padded, 1], dtype),  # in the place of a unit
         )
-        self._functions = (_SINGLE if dtype == np.float32 else _DOUBLE)._replace(params=params)
+        self._functions = (SINGLE if dtype == np.float32 else DOUBLE)._replace(params=params)
 
     @property
     def compiled(self) -> Functions:
@@ -217,6 +83,17 @@ class CompiledNetwork(Energy):
         units = "-".join(str(n) for n in (*self.units, 1))
         names = ", ".join(dict.fromkeys(self.activations)) or "linear"
         return f"CompiledNetwork({units}, {names}, shape={self.shape}, domain={self.domain!r})"
+
+
+def _rows(matrices: list[np.ndarray], widths: list[int], dtype: np.dtype) -> np.ndarray:
+    """Return the matrices one after the other, flat, their rows filled up with zeros, on a boundary of BYTES."""
+    filled = [np.pad(m, ((0, 0), (0, width - m.shape[1]))) for m, width in zip(matrices, widths, strict=True)]
+    flat = np.concatenate([np.zeros(0), *(m.ravel() for m in filled)])
+    raw = np.zeros(len(flat) * dtype.itemsize + BYTES, np.uint8)
+    begin = -raw.ctypes.data % BYTES
+    aligned = raw[begin : begin + len(flat) * dtype.itemsize].view(dtype)
+    aligned[:] = flat
+    return aligned
 
 
 def _layers(module: Any) -> tuple[list[Any], list[str]]:

@@ -145,7 +145,7 @@ def network(chains: int, goal: float) -> Line:
     return compare(
         f"Langevin, torch MLP 2-128-128-1, {chains:,} chains", "steps/s", goal, mine,
         torchebm(model, chains, "autograd", tuple(cores)), [check(energy, model), check(compiled, model)],
-        (limits.multiply_adds(), 2.0 * 128**2), "limit: the multiply-adds of its 128 x 128 layer, there and back",
+        (limits.small_multiply_adds(), 2.0 * 128**2), "limit: the multiply-adds of its 128 x 128 layer, there and back",
     )  # fmt: skip
 
 

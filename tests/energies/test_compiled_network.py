@@ -4,18 +4,21 @@ import numpy as np
 import pytest
 import torch
 from laws import ALPHA, ArrayTier, mean_p
+from numba import njit
 from torch import nn
 
 import ebm
 import samplers
+from samplers.compiled import OPTIONS, tag
+from samplers.lanes import as_lanes
 
 KINDS = [nn.SiLU, nn.Tanh, nn.ReLU, nn.Softplus, nn.Sigmoid, nn.ELU]
 
 
 def _network(kind: type[nn.Module], dtype: torch.dtype, inputs: int = 3) -> nn.Sequential:
     torch.manual_seed(2)
-    # No size is a multiple of four, so that the rest of every loop is met; one layer has no bias.
-    layers = (nn.Linear(inputs, 17), kind(), nn.Linear(17, 10, bias=False), kind(), nn.Linear(10, 1))
+    # Products are taken in blocks of eight, two and one registers: these sizes meet them all. One layer has no bias.
+    layers = (nn.Linear(inputs, 150), kind(), nn.Linear(150, 10, bias=False), kind(), nn.Linear(10, 1))
     return nn.Sequential(*layers).to(dtype)
 
 
@@ -35,6 +38,25 @@ def test_energy_and_gradient_are_those_of_torch(kind: type[nn.Module], dtype: to
 def test_a_nan_is_seen(kind: type[nn.Module]) -> None:
     compiled = ebm.CompiledNetwork(_network(kind, torch.float32))
     assert np.isnan(compiled(np.array([[0.0, np.nan, 0.0]]))).all()
+
+
+@njit(**OPTIONS)
+def _eight(both, p, x, beta, out, work, u):
+    as_lanes(u)[0] = both(as_lanes(x), as_lanes(beta)[0], 1.0, p, as_lanes(out), as_lanes(work))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_eight_chains_together_have_the_bits_of_each_by_itself(dtype: torch.dtype) -> None:
+    for kind in KINDS:
+        energy = ebm.CompiledNetwork(_network(kind, dtype))
+        x = 3.0 * np.random.default_rng(1).normal(size=(8, 3))
+        x[2, 1] = np.nan  # in one lane, seen there and nowhere else
+        beta, out = np.linspace(0.5, 2.0, 8), np.zeros((3, 8))
+        u, work = np.empty((1, 8)), np.empty((3, 8))
+        _eight(energy.compiled.both, energy.compiled.params, x.T.copy(), beta[None], out, work, u)
+        assert np.array_equal(u[0], energy.reduced(x, beta), equal_nan=True)
+        assert np.array_equal(out.T, energy.reduced_grad(x, beta), equal_nan=True)
+        assert np.array_equal(np.isnan(u[0]), np.arange(8) == 2)
 
 
 def test_one_layer_and_one_hidden_layer() -> None:
@@ -65,6 +87,23 @@ def test_both_tiers_of_a_confined_network_have_one_trajectory() -> None:
     compiled, array = (samplers.sample(energy, samplers.MALA(), **run) for energy in energies)
     np.testing.assert_allclose(compiled.x, array.x, rtol=0, atol=1e-8)
     np.testing.assert_allclose(compiled.energy, array.energy, rtol=0, atol=1e-8)
+
+
+def test_chains_have_the_same_bits_whatever_their_number_and_the_threads() -> None:
+    energy = ebm.CompiledNetwork(_network(nn.SiLU, torch.float64, inputs=2)) + ebm.Gaussian([0.0, 0.5], np.eye(2))
+    assert tag(energy.compiled, samplers.MALA.kernel.wide).cacheable
+    begin, run = np.random.default_rng(1).normal(size=(19, 2)), {"draws": 5, "warmup": 10, "seed": 3, "progress": False}
+    many = samplers.sample(energy, samplers.MALA(), chains=19, init=begin, **run)
+    few = samplers.sample(energy, samplers.MALA(), chains=1, init=begin[:1], **run)
+    assert np.array_equal(many.x[:1], few.x)
+    threads = samplers.get_threads()
+    try:
+        for count in (1, 3):
+            samplers.set_threads(count)
+            again = samplers.sample(energy, samplers.MALA(), chains=19, init=begin, **run)
+            assert np.array_equal(again.x, many.x) and np.array_equal(again.energy, many.energy)
+    finally:
+        samplers.set_threads(threads)
 
 
 def test_a_linear_network_in_a_well_shifts_it() -> None:
