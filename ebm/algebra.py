@@ -35,7 +35,7 @@ class Sum(Energy):
         graphs = [p.neighbours for p in (first, second) if isinstance(p, protocols.Graph)]
         if len(graphs) == 2:
             self.neighbours = _union(*graphs)
-        self._functions = _sum_functions(first.compiled, second.compiled) if _both_compiled(first, second) else None
+        self._functions = sum_functions(first.compiled, second.compiled) if _both_compiled(first, second) else None
 
     @property
     def compiled(self) -> Functions:
@@ -131,7 +131,7 @@ def _reduced_grad(energy: Any, x: np.ndarray, beta: float | np.ndarray) -> np.nd
     return protocols.reduced_gradient(energy, batch.reshape(len(batch), -1), betas).reshape(batch.shape)
 
 
-def _sum_functions(first: Functions, second: Functions) -> Functions:
+def sum_functions(first: Functions, second: Functions) -> Functions:
     reduced1, reduced2 = first.reduced, second.reduced
     gradient1, gradient2 = first.gradient, second.gradient
     change1, change2 = first.change, second.change

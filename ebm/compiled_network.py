@@ -73,6 +73,12 @@ class CompiledNetwork(Energy):
         """The numba functions of this energy."""
         return self._functions
 
+    def shows(self, module: Any) -> bool:
+        """Whether a network of this make has the same weights still."""
+        now = [p.detach().numpy() for p in module.parameters()]
+        mine = [array for pair in zip(self.weights, self.biases, strict=True) for array in pair]
+        return all(np.array_equal(a, b) for a, b in zip(now, mine, strict=True))
+
     def parameters(self) -> dict[str, Any]:
         """Return shape, domain, activations, weights and biases."""
         layers = {f"weights[{i}]": w for i, w in enumerate(self.weights)}

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ebm.network_passes import ACTIVATIONS
 from samplers import protocols
-
-ACTIVATIONS = ("SiLU", "Tanh", "ReLU", "Softplus", "Sigmoid", "ELU")
 
 
 def fully_connected(inputs: int, hidden: Sequence[int], outputs: int, activation: str) -> Any:

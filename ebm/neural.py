@@ -3,12 +3,16 @@
 E(x) = f(x) + sum_i (x_i - m_i)^2 / 2 s^2
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from ebm.algebra import sum_functions
+from ebm.compiled_network import CompiledNetwork
 from ebm.energy import check_shape, finite_array
+from ebm.network_passes import DOUBLE, SINGLE
 from ebm.networks import (
     build,
     check_activation,
@@ -21,6 +25,32 @@ from ebm.networks import (
 )
 from ebm.own import TorchEnergy
 from samplers import protocols
+from samplers.compiled import Functions, functions, inline
+
+MOST_WEIGHTS = 2**18  # of a network that is compiled: a megabyte in single precision
+
+
+@inline
+def _well(x, p):
+    square = x[0] * 0.0
+    for i in range(x.shape[0]):
+        square += (x[i] - p[0][i]) * (x[i] - p[0][i])
+    return square * p[1]
+
+
+@inline
+def _well_gradient(x, weight, p, out):
+    for i in range(x.shape[0]):
+        out[i] += weight * (2.0 * p[1]) * (x[i] - p[0][i])
+
+
+_WELL = functions(_well, _well_gradient)._replace(lanes=True)
+
+
+@cache
+def _confined(dtype: str) -> Functions:
+    """Return the functions of a network in a quadratic well."""
+    return sum_functions(SINGLE if dtype == "float32" else DOUBLE, _WELL)
 
 
 class NeuralEnergy(TorchEnergy):
@@ -57,7 +87,7 @@ class NeuralEnergy(TorchEnergy):
         *,
         hidden: Sequence[int] = (128, 128),
         channels: Sequence[int] | None = None,
-        network: Callable | None = None,
+        network: Any = None,
         activation: str = "SiLU",
         mean: Any = 0.0,
         width: float = 1.0,
@@ -81,6 +111,20 @@ class NeuralEnergy(TorchEnergy):
             n = sites(shape)
             network = build(lambda: _flattened(shape, n, self.hidden, activation), seed, dtype, device, weights)
         super().__init__(network, shape=shape, device=device)
+        count = sum(p.numel() for p in network.parameters()) if self.saved else 0
+        self._small = self.saved and self.channels is None and str(device) == "cpu" and count <= MOST_WEIGHTS
+        self._layers = network if len(shape) == 1 or not self._small else network[1:]  # without the one that flattens
+        self._snapshot: CompiledNetwork | None = None
+
+    @property
+    def compiled(self) -> Functions | None:  # type: ignore[override]
+        """The numba functions at the present weights, of a small fully connected network on the CPU; else None."""
+        if not self._small:
+            return None
+        if self._snapshot is None or not self._snapshot.shows(self.module):
+            self._snapshot = CompiledNetwork(self._layers, shape=self.shape)
+        well = self.mean.ravel(), 0.5 / self.width**2
+        return _confined(self.dtype)._replace(params=(self._snapshot.compiled.params, well, 0))
 
     def _value(self, x: Any) -> Any:
         import torch

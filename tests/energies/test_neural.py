@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from laws import ArrayTier
 
 import ebm
 import samplers
@@ -41,6 +42,27 @@ def test_gradient_is_the_derivative_of_the_energy(name: str) -> None:
             sides.append(energy(y)[index[0]])
         assert grad[index] == pytest.approx((sides[0] - sides[1]) / 2e-6, rel=1e-5, abs=1e-7)
     np.testing.assert_allclose(np.concatenate([energy(row[None]) for row in x]), energy(x), rtol=1e-12)
+
+
+def test_the_compiled_energy_follows_the_weights() -> None:
+    for shape, x in (((2,), X), ((8, 6), IMAGES)):
+        energy = ebm.NeuralEnergy(shape, hidden=(8, 5), mean=0.3, width=1.5, seed=1, dtype="float64")
+        for _ in range(2):
+            np.testing.assert_allclose(ebm.Energy.reduced(energy, x, 0.7), energy.reduced(x, 0.7), rtol=1e-12)
+            np.testing.assert_allclose(ebm.Energy.reduced_grad(energy, x, 0.7), energy.reduced_grad(x, 0.7), rtol=1e-9)
+            assert energy.compiled.params[0] is energy.compiled.params[0]  # no new snapshot of the same weights
+            for array in energy.learnable().values():
+                array += 0.1
+    for other in (ebm.NeuralEnergy((8, 6), channels=(2,)), ebm.NeuralEnergy((2,), hidden=(1024, 1024))):
+        assert other.compiled is None
+
+
+@pytest.mark.parametrize("sampler", [samplers.Langevin(0.05), samplers.MALA(0.1)], ids=["langevin", "mala"])
+def test_both_tiers_lead_a_network_the_same_way(sampler: samplers.Sampler) -> None:
+    energy = ebm.NeuralEnergy((2,), hidden=(8, 5), width=2.0, seed=1, dtype="float64")
+    run = {"chains": 11, "draws": 5, "thin": 3, "warmup": 10, "beta": 0.8, "seed": 4, "progress": False}
+    ours, plain = (samplers.sample(e, sampler, **run) for e in (energy, ArrayTier(energy)))
+    np.testing.assert_allclose(ours.x, plain.x, rtol=0, atol=1e-9)
 
 
 def test_far_away_the_energy_is_its_quadratic() -> None:
