@@ -61,7 +61,11 @@ class Layered(GaussianGaussian):
 
 def data(n: int = 400) -> np.ndarray:
     rng = np.random.default_rng(1)
-    return rng.standard_normal((n, 3)) @ np.diag([1.5, 1.1, 0.5]) @ stats.ortho_group.rvs(3, random_state=2) + [0.5, 0, -0.5]
+    return rng.standard_normal((n, 3)) @ np.diag([1.5, 1.1, 0.5]) @ stats.ortho_group.rvs(3, random_state=2) + [
+        0.5,
+        0,
+        -0.5,
+    ]
 
 
 def best(x: np.ndarray, q: int) -> tuple[np.ndarray, np.ndarray]:
