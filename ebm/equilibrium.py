@@ -15,6 +15,7 @@ import numpy as np
 
 from ebm.contrastive import check_moved
 from ebm.history import ROWS, Record
+from ebm.objectives import Learnable
 from ebm.products import one_blas_thread
 from samplers import protocols
 from samplers.autocorrelation import AutocorrelationTime, integrated_autocorrelation_time
@@ -35,8 +36,9 @@ class Equilibrium:
 
     The record has "tau", that of the slowest of the energy and the projection on the data's first principal component,
     "tau_error" (inf: the chains are too short to tell, and tau is mostly too low; nan: they stand still) and
-    "tau_over_k". If that is above one, by more than two errors, an EquilibriumWarning says what to do; once. The chains
-    have streams of their own, which follow from the seed and the parameters alone: learning keeps its bits.
+    "tau_over_k". If that is above one, by more than two errors, an EquilibriumWarning says what to do; once. What no
+    chain visits is not seen: give data of all kinds. The chains have streams of their own, which follow from the seed
+    and the parameters alone: learning keeps its bits.
 
     Args:
         k: sweeps that the objective's chains have: k of ContrastiveDivergence; of persistent chains those during which
@@ -84,12 +86,14 @@ class Equilibrium:
         """Return tau, its error and tau / k of the energy as it is now, or nan between two measurements.
 
         Raises:
-            TypeError: the sampler does not fit the energy.
+            TypeError: the sampler does not fit the energy, or a score is to be measured without data.
             SamplingError: a chain diverged.
         """
         self._calls += 1
         if (self._calls - 1) % self.every:
             return dict.fromkeys(("tau", "tau_error", "tau_over_k"), math.nan)
+        if not isinstance(energy, Learnable):
+            raise TypeError(f"Equilibrium needs an energy that learns, got {protocols.name_of(energy)}")
         check_sampler(energy, self.sampler)
         self.sampler.check_run(energy, 0, 1.0)
         if self._rows is None and not protocols.has_energy(energy):

@@ -234,9 +234,9 @@ class GaussianRBM(Energy):
     ) -> dict[str, np.ndarray]:
         """Move persistent chains of both layers and return the direction of ascent (ebm.two_layers)."""
         y, gradient, h, weights = persistent_sums(self, data, state, sweeps)
-        n, chains = len(data), len(state["x"])
-        of_rows = np.repeat([-1.0 / n, 1.0 / chains], [n, chains])
-        gradient = self._with_widths(gradient, np.concatenate([data, state["x"]]), of_rows)
+        if self.learns_widths:
+            rows, (n, chains) = np.concatenate([data, state["x"]]), (len(data), len(state["x"]))
+            gradient = self._with_widths(gradient, rows, np.repeat([-1.0 / n, 1.0 / chains], [n, chains]))
         return gradient if centre is None else centred(y, gradient, h, weights, centre)
 
     def learnable(self) -> dict[str, np.ndarray]:

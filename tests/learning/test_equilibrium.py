@@ -8,9 +8,10 @@ import pytest
 from ebm import exact
 from ebm.contrastive import PersistentCD
 from ebm.equilibrium import Equilibrium, EquilibriumWarning
+from ebm.lattice import Ising
 from ebm.learning import fit
 from ebm.rbm import RBM
-from samplers import Gibbs, ParallelTempering
+from samplers import Gibbs, Langevin, ParallelTempering
 
 V = np.concatenate(list(exact.states((4,), "binary")))
 ENDS = np.repeat([[0] * 8, [1] * 8], 20, axis=0)
@@ -121,12 +122,24 @@ def test_between_measurements_the_record_has_nan():
 
 
 class Score:
-    """A score without an energy."""
+    """The score of N(0, 1) in each direction, without an energy."""
 
     shape, domain, score_only = (2,), "real", True
 
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
     def grad(self, x: np.ndarray) -> np.ndarray:
         return x
+
+    def learnable(self) -> dict[str, np.ndarray]:
+        return {"nothing": np.zeros(1)}
+
+
+def test_a_score_is_measured_by_its_component_alone():
+    data, step = np.random.default_rng(1).standard_normal((50, 2)), 0.1
+    record = quiet(Equilibrium(100, sampler=Langevin(step), data=data, sweeps=2000), Score())
+    assert abs(record["tau"] - (2 - step) / step) < 5 * record["tau_error"] < 10.0  # (1 + r) / (1 - r), r = 1 - step
 
 
 @pytest.mark.parametrize(
@@ -138,6 +151,8 @@ class Score:
         (lambda: Equilibrium(1, data=np.zeros((0, 3))), ValueError, "data must have shape .* got \\(0, 3\\)"),
         (lambda: Equilibrium(1, data=V)(RBM(3, 2, seed=0)), ValueError, r"init must have shape \(n, 3\), got"),
         (lambda: Equilibrium(1)(Score()), TypeError, "Gibbs needs .* got Score"),
+        (lambda: Equilibrium(1, sampler=Langevin(0.1))(Score()), TypeError, "Equilibrium needs data for Score"),
+        (lambda: Equilibrium(1)(Ising((2, 2))), TypeError, "Equilibrium needs an energy that learns, got Ising"),
     ],
 )
 def test_bad_arguments_are_named(act, error, message):

@@ -46,7 +46,7 @@ def cases():
     yield "binary machine", machine("binary"), rng.integers(0, 2, (10, 4))
     yield "spin machine", machine("spin"), 2 * rng.integers(0, 2, (10, 4)) - 1
     yield "gaussian rbm", random_rbm(GaussianRBM, sigma=[0.7, 1.0, 1.2, 0.9]), rng.standard_normal((10, 4))
-    yield "gaussian rbm with learned widths", random_rbm(width_learner), rng.standard_normal((10, 4))
+    yield "gaussian rbm, learned widths", random_rbm(width_learner), rng.standard_normal((10, 4))
     yield "hopfield", Hopfield([[1, -1, 1, 1], [1, 1, -1, 1]]), 2 * rng.integers(0, 2, (10, 4)) - 1
 
 

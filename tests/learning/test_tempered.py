@@ -61,7 +61,10 @@ def energies():
     yield "spins by Metropolis", BoltzmannMachine(W + W.T, rng.normal(0, 0.5, 4), "spin"), Metropolis()
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in energies()])
+@pytest.mark.parametrize(
+    "name",
+    ["rbm", "gaussian rbm", pytest.param("spins by Metropolis", marks=pytest.mark.slow)],  # seconds to compile
+)
 def test_the_model_s_term_is_the_exact_one_at_other_parameters_than_those_of_the_start(name):
     energy, sampler = next((energy, sampler) for n, energy, sampler in energies() if n == name)
     objective, data = ParallelTemperingCD(30, 10, (0.4, 0.7, 1.0, 1.3), sampler), energy_data(energy)
