@@ -6,9 +6,9 @@
     networks            NeuralEnergy, ScoreModel
     wavefunctions       RBMWaveFunction
     your own            CompiledEnergy, TorchEnergy, CompiledNetwork; E1 + E2, 0.5 * E
-    learning            fit, training; SGD, Adam
-    objectives          ContrastiveDivergence, PersistentCD, ExactLikelihood, ScoreMatching, SlicedScoreMatching,
-                        DenoisingScoreMatching, NoiseContrastive
+    learning            fit, training; SGD, Adam; Equilibrium, a monitor that warns
+    objectives          ContrastiveDivergence, PersistentCD, ParallelTemperingCD, ExactLikelihood, ScoreMatching,
+                        SlicedScoreMatching, DenoisingScoreMatching, NoiseContrastive
     log Z               log_z(energy, method="exact" | "ais"), log_likelihood
     exact results       ebm.exact
     files               energy.save(path), load(path)
@@ -50,7 +50,10 @@ _HOME = {
     "Adam": "optimisers",
     "ContrastiveDivergence": "contrastive",
     "PersistentCD": "contrastive",
+    "ParallelTemperingCD": "tempered",
     "ExactLikelihood": "exact_likelihood",
+    "Equilibrium": "equilibrium",
+    "EquilibriumWarning": "equilibrium",
     "ScoreMatching": "score_matching",
     "SlicedScoreMatching": "score_matching",
     "DenoisingScoreMatching": "score_matching",

@@ -42,9 +42,12 @@ class Centre:
             self._state[name] += (1.0 if first else RATE) * (mean - self._state[name])
 
     def direction(self, gradient: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the centred direction of ascent from the ordinary gradients of W, b and c; W is changed in place."""
+        """Return the centred direction of ascent from the ordinary gradients of W, b and c; W is changed in place.
+
+        The offsets do not touch other parameters, such as widths: their gradients stay.
+        """
         W, b, c = gradient["W"], gradient["b"], gradient["c"]
         mu, lam = (self._state[name].astype(W.dtype) for name in ("centre_visible", "centre_hidden"))
         W -= np.outer(mu, c)
         W -= np.outer(b, lam)
-        return {"W": W, "b": b - W @ lam, "c": c - mu @ W}
+        return {**gradient, "b": b - W @ lam, "c": c - mu @ W}

@@ -129,9 +129,13 @@ def move(energy: Any, sampler: Sampler | None, state: State, sweeps: int) -> Non
     """
     sampler, state = Gibbs() if sampler is None else sampler, dict(state)
     sampler.start(energy, state)  # the parameters have changed since: what is kept of chains, but x, is made anew
-    acceptance = sampler.advance(energy, state, sampler.settings(energy, 0), 1, sweeps)
+    check_moved(sampler, state, sampler.advance(energy, state, sampler.settings(energy, 0), 1, sweeps))
+
+
+def check_moved(sampler: Sampler, state: State, acceptance: np.ndarray) -> None:
+    """Raise SamplingError if a chain diverged: its acceptance is NaN, (chains, draws)."""
     if not np.isfinite(acceptance).all():
-        chain = int(np.argmin(np.isfinite(acceptance[:, 0])))
+        chain = int(np.argmin(np.isfinite(acceptance).all(1)))
         raise SamplingError(
             f"the model's chain {chain} left the numbers under {sampler!r} near x = {state['x'][chain][:8]}: a smaller "
             "step_size or learning_rate is needed"

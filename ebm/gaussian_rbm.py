@@ -8,6 +8,11 @@ At beta the hidden units are summed out, theta_j = c_j + sum_i v_i W_ij / sigma_
 
 Given h, v_i is normal with mean b_i + (W h)_i and variance sigma_i^2 / beta; given v, h_j is 1 with probability
 sigmoid(beta theta_j). The law of v is a mixture of 2^n_hidden Gaussians.
+
+Widths are learned through ln sigma_i, so that they stay positive whatever the step (Cho, Ilin, Raiko 2011):
+
+    dE/dln sigma_i = -(v_i - b_i)^2 / sigma_i^2 + 2 sum_j v_i W_ij h_j / sigma_i^2
+                   = -(v_i - b_i)^2 / sigma_i^2 - 2 sum_j W_ij dE/dW_ij
 """
 
 import math
@@ -22,7 +27,7 @@ from ebm.energy import Energy, finite_array
 from ebm.layers import draw_units, softplus_rows, sum_softplus
 from ebm.parameter import Parameter
 from ebm.products import over_rows
-from ebm.two_layers import centred, check_layer, create_layers, layer_gradient, persistent_gradient
+from ebm.two_layers import centred, check_layer, create_layers, layer_gradient, persistent_sums
 from samplers import protocols, random
 from samplers.compiled import OPTIONS, Functions, difference, inline
 
@@ -86,23 +91,28 @@ class GaussianRBM(Energy):
         W: weights (n_visible, n_hidden), in the unit of v; default: normal with standard deviation 0.01 from `seed`.
         b: visible biases (n_visible,), in the unit of v; default zero.
         c: hidden biases (n_hidden,), in the unit of the energy; default zero.
-        sigma: widths of the visible units at beta = 1, (n_visible,) or one number, in the unit of v.
+        sigma: widths of the visible units at beta = 1, (n_visible,) or one number, in the unit of v; default one. They
+            stay as they are.
+        log_sigma: their natural logarithms instead, (n_visible,) or one number: these widths are learned.
         seed: seed of the default weights.
         dtype: "float32" or "float64", of the parameters and of the matrix products of sampling. Energies are float64.
 
     Raises:
-        ValueError: a number of units or a width is not positive, an array has a wrong shape or is not finite.
+        ValueError: a number of units or a width is not positive, an array has a wrong shape or is not finite, or both
+            sigma and log_sigma are given.
 
     Example:
         >>> GaussianRBM(2, 1, W=[[1.0], [0.0]])(np.array([[0.0, 2.0]])).round(4)  # 2^2 / 2 - ln 2
         array([1.3069])
+        >>> list(GaussianRBM(2, 1, log_sigma=np.log(0.5)).learnable())
+        ['W', 'b', 'c', 'log_sigma']
     """
 
     domain = "real"
     linear_in_beta = False
     n_visible: int
     n_hidden: int
-    W, b, c, sigma = Parameter(), Parameter(), Parameter(), Parameter()
+    W, b, c, log_sigma = Parameter(), Parameter(), Parameter(), Parameter()
 
     def __init__(
         self,
@@ -112,26 +122,51 @@ class GaussianRBM(Energy):
         W: Any = None,
         b: Any = None,
         c: Any = None,
-        sigma: Any = 1.0,
+        sigma: Any = None,
+        log_sigma: Any = None,
         seed: int | None = None,
         dtype: str = "float32",
     ) -> None:
         create_layers(self, n_visible, n_hidden, W, b, c, seed, dtype)
-        widths = np.full(n_visible, sigma) if np.ndim(sigma) == 0 else sigma
-        if not (finite_array(widths, "sigma", (n_visible,)) > 0).all():
-            raise ValueError(f"sigma must be positive, got {np.min(sigma)}")
-        type(self).__dict__["sigma"].create(self, widths, (n_visible,), dtype)
+        if sigma is not None and log_sigma is not None:
+            raise ValueError("sigma must be left out where log_sigma is given, got both")
+        self.learns_widths = log_sigma is not None
+        if self.learns_widths:
+            widths = np.full(n_visible, log_sigma) if np.ndim(log_sigma) == 0 else log_sigma
+            type(self).__dict__["log_sigma"].create(self, widths, (n_visible,), dtype)
+        else:
+            widths = np.full(n_visible, 1.0 if sigma is None else sigma) if np.ndim(sigma) == 0 else sigma
+            self._sigma = _positive_widths(widths, n_visible, dtype)
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """The widths (n_visible,), read-only where they follow log_sigma. `rbm.sigma = value` sets them either way."""
+        if not self.learns_widths:
+            return self._sigma
+        sigma = np.exp(self.log_sigma)
+        sigma.flags.writeable = False
+        return sigma
+
+    @sigma.setter
+    def sigma(self, value: Any) -> None:
+        widths = _positive_widths(value, self.n_visible, self.W.dtype)
+        if self.learns_widths:
+            self.log_sigma = np.log(widths)
+        else:
+            self._sigma[...] = widths
 
     @property
     def compiled(self) -> Functions:
         """The numba functions of this energy."""
-        return _FUNCTIONS._replace(params=(self.W, self.b, self.c, self.sigma))
+        # All writable, so that learned widths compile to the same loops as fixed ones.
+        sigma = self.sigma.copy() if self.learns_widths else self._sigma
+        return _FUNCTIONS._replace(params=(self.W, self.b, self.c, sigma))
 
     def parameters(self) -> dict[str, Any]:
-        """Return sizes, weights, biases, widths and dtype."""
+        """Return sizes, weights, biases, widths or their logarithms, and dtype."""
         sizes = {"n_visible": self.n_visible, "n_hidden": self.n_hidden}
-        arrays = {"W": self.W, "b": self.b, "c": self.c, "sigma": self.sigma}
-        return {**sizes, **arrays, "dtype": self.W.dtype.name}
+        widths = {"log_sigma": self.log_sigma} if self.learns_widths else {"sigma": self._sigma}
+        return {**sizes, "W": self.W, "b": self.b, "c": self.c, **widths, "dtype": self.W.dtype.name}
 
     def reduced(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
         """Return u(v, beta) = beta sum (v - b)^2 / 2 sigma^2 - sum_j ln(1 + exp(beta theta_j)), (n,)."""
@@ -198,40 +233,55 @@ class GaussianRBM(Energy):
         self, data: np.ndarray, state: dict[str, np.ndarray], sweeps: int, centre: Centre | None
     ) -> dict[str, np.ndarray]:
         """Move persistent chains of both layers and return the direction of ascent (ebm.two_layers)."""
-        return persistent_gradient(self, data, state, sweeps, centre)
+        y, gradient, h, weights = persistent_sums(self, data, state, sweeps)
+        if self.learns_widths:
+            rows, (n, chains) = np.concatenate([data, state["x"]]), (len(data), len(state["x"]))
+            gradient = self._with_widths(gradient, rows, np.repeat([-1.0 / n, 1.0 / chains], [n, chains]))
+        return gradient if centre is None else centred(y, gradient, h, weights, centre)
 
     def learnable(self) -> dict[str, np.ndarray]:
-        """Return the arrays that learning changes in place: W, b, c. The widths sigma stay as they are."""
-        return {"W": self.W, "b": self.b, "c": self.c}
+        """Return the arrays that learning changes in place: W, b, c, and log_sigma if it was given."""
+        arrays = {"W": self.W, "b": self.b, "c": self.c}
+        return {**arrays, "log_sigma": self.log_sigma} if self.learns_widths else arrays
 
     def parameter_gradient(self, x: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return sum_i weights_i dE(x_i)/dparameter at beta = 1: with y = v / sigma^2 and h = P(h=1|v),
 
-            dE/dW = -y h^T,        dE/db = -(y - b / sigma^2),        dE/dc = -h
+            dE/dW = -y h^T,    dE/db = -(y - b / sigma^2),    dE/dc = -h,    dE/dln sigma as above
 
         Args:
             x: visible configurations (n, n_visible).
             weights: weight of each configuration, (n,).
         """
         y = (x / self.sigma**2).astype(self.W.dtype)
-        return self._with_bias(layer_gradient(y, self.W, self.c, weights)[0], weights)
+        return self._completed(layer_gradient(y, self.W, self.c, weights)[0], x, weights)
 
     def centred_gradient(self, x: np.ndarray, weights: np.ndarray, centre: Centre) -> dict[str, np.ndarray]:
         """Return the centred direction; the centre follows y = v / sigma^2 of the rows of negative weight, the data."""
         y = (x / self.sigma**2).astype(self.W.dtype)
         gradient, h = layer_gradient(y, self.W, self.c, weights)
-        return centred(y, self._with_bias(gradient, weights), h, weights, centre)
+        return centred(y, self._completed(gradient, x, weights), h, weights, centre)
 
-    def _with_bias(self, gradient: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
+    def _completed(self, gradient: dict[str, np.ndarray], x: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
         gradient["b"] += self.W.dtype.type(weights.sum()) * self.b / self.sigma**2
-        return gradient
+        return self._with_widths(gradient, x, weights)
+
+    def _with_widths(
+        self, gradient: dict[str, np.ndarray], x: np.ndarray, weights: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return the gradient with that of log_sigma, if it is learned; takes the ordinary one of W."""
+        if not self.learns_widths:
+            return gradient
+        square = weights @ (x - self.b.astype(np.float64)) ** 2 / self.sigma**2
+        through_hidden = 2.0 * (self.W * gradient["W"]).sum(1)
+        return {**gradient, "log_sigma": -(square + through_hidden).astype(self.W.dtype)}
 
     def model_gradient(self) -> dict[str, np.ndarray]:
         """Return <dE/dparameter>_model exactly at beta = 1, by a sum over all states of the hidden layer."""
         from ebm.exact import states
 
         W, b, c, sigma = (a.astype(np.float64) for a in (self.W, self.b, self.c, self.sigma))
-        total, log_z = {"W": np.zeros_like(W), "b": np.zeros_like(b), "c": np.zeros_like(c)}, self.log_z()
+        total, log_z = {name: np.zeros(a.shape) for name, a in self.learnable().items()}, self.log_z()
         log_norm = np.log(2 * np.pi * sigma**2).sum() / 2
         for block in states((self.n_hidden,), "binary"):
             h = block.astype(np.float64)
@@ -240,6 +290,8 @@ class GaussianRBM(Energy):
             total["W"] -= (mean / sigma**2).T @ (p[:, None] * h)
             total["b"] -= p @ ((mean - b) / sigma**2)
             total["c"] -= p @ h
+            if self.learns_widths:  # <(v - b)^2> = sigma^2 + (mean - b)^2 given h
+                total["log_sigma"] += p @ ((mean**2 - b**2) / sigma**2 - 1.0)
         return total
 
     def log_z(self, beta: float = 1.0) -> float:
@@ -249,4 +301,13 @@ class GaussianRBM(Energy):
         return gaussian_rbm_log_z(self, beta=beta)
 
     def __repr__(self) -> str:
-        return f"GaussianRBM({self.n_visible}, {self.n_hidden})"
+        widths = ", widths learned" if self.learns_widths else ""
+        return f"GaussianRBM({self.n_visible}, {self.n_hidden}{widths})"
+
+
+def _positive_widths(value: Any, n_visible: int, dtype: Any) -> np.ndarray:
+    widths = finite_array(value, "sigma", (n_visible,), dtype)
+    if not (widths > 0).all():
+        raise ValueError(f"sigma must be positive, got {np.min(value)}")
+    widths.flags.writeable = True
+    return widths

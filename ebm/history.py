@@ -29,7 +29,8 @@ class History:
     seconds. Objectives that are a loss add its mean over the batches, discrete energies of two states
     pseudo_log_likelihood (nats a configuration, one random site of each, scaled to all), machines over real units
     reconstruction_error (mean square, in the unit of v squared), and a validation set adds free_energy_gap: its mean
-    energy less that of the training data, which grows on overfitting.
+    energy less that of the training data, which grows on overfitting. ParallelTemperingCD adds swap_rate and
+    round_trips, and what `measure` returns comes last but for seconds.
 
     Args:
         records: one dictionary an epoch, all with the same names.

@@ -46,7 +46,8 @@ def fit(
         energy: an RBM, GaussianRBM, BoltzmannMachine, Hopfield, NeuralEnergy, ScoreModel or TorchEnergy, or any energy
             with `learnable` and `parameter_gradient`.
         data: configurations (n, *shape).
-        objective: what is climbed: ContrastiveDivergence, ScoreMatching, NoiseContrastive, ExactLikelihood, ...
+        objective: what is climbed: ContrastiveDivergence, PersistentCD, ParallelTemperingCD, ExactLikelihood,
+            ScoreMatching, SlicedScoreMatching, DenoisingScoreMatching or NoiseContrastive.
         epochs: passes over the data, in all (also when a run is resumed).
         batch_size: configurations of one step; the last batch of an epoch may be smaller.
         learning_rate: of the optimiser; with SGD the length of a step along the gradient of the mean log-likelihood.
@@ -59,7 +60,8 @@ def fit(
         augment: (rows of the data, numpy Generator) -> configurations, made anew for each batch: binarisation of grey
             levels, dequantisation, shifts. The data may then be of any shape and type.
         validation: configurations that are only looked at.
-        measure: called with the energy after each epoch; the numbers it returns by name join the record.
+        measure: called with the energy after each epoch, such as ebm.Equilibrium(k=1); the numbers it returns by name
+            join the record.
         checkpoint: file from which a run that was cut goes on.
         resume: go on from the checkpoint if there is one.
         progress: show a progress bar on a terminal.

@@ -144,12 +144,8 @@ class BoltzmannMachine(Energy):
         if domain not in ("binary", "spin"):
             raise ValueError(f'domain must be "binary" or "spin", got {domain!r}')
         self.domain = domain
-        self.W = finite_array(W, "W", (None, None))
+        self.W = _couplings(W)
         n = len(self.W)
-        if self.W.shape != (n, n) or not np.allclose(self.W, self.W.T, rtol=1e-12, atol=1e-14):
-            raise ValueError(f"W must be square and symmetric, got shape {self.W.shape} or unequal halves")
-        if np.diag(self.W).any():
-            raise ValueError(f"W must have a zero diagonal, got {np.diag(self.W)[np.diag(self.W) != 0][0]} on it")
         self.b = finite_array(np.zeros(n) if b is None else b, "b", (n,))
         self.shape = (n,)
 
@@ -174,20 +170,39 @@ class BoltzmannMachine(Energy):
             x: configurations (n, sites).
             weights: weight of each configuration, (n,).
         """
-        x = x.astype(np.float64)
-        product = -(x.T * weights) @ x
-        product = (product + product.T) / 2  # exactly symmetric, as W must stay
-        np.fill_diagonal(product, 0.0)
-        return {"W": product, "b": -weights @ x}
+        return {"W": _coupling_gradient(x, weights), "b": -weights @ x.astype(np.float64)}
+
+
+def _couplings(W: Any) -> np.ndarray:
+    """Return couplings as an array (n, n), symmetric with zero diagonal, or raise saying what they are not."""
+    couplings = finite_array(W, "W", (None, None))
+    n = len(couplings)
+    if couplings.shape != (n, n) or not np.allclose(couplings, couplings.T, rtol=1e-12, atol=1e-14):
+        raise ValueError(f"W must be square and symmetric, got shape {couplings.shape} or unequal halves")
+    if np.diag(couplings).any():
+        raise ValueError(f"W must have a zero diagonal, got {np.diag(couplings)[np.diag(couplings) != 0][0]} on it")
+    return couplings
+
+
+def _coupling_gradient(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return sum_k weights_k dE(x_k)/dW_ij for each bond, in both halves of the matrix."""
+    x = x.astype(np.float64)
+    product = -(x.T * weights) @ x
+    product = (product + product.T) / 2  # exactly symmetric, as W must stay
+    np.fill_diagonal(product, 0.0)
+    return product
 
 
 class Hopfield(Energy):
     """The Hopfield network (1982): E(s) = -s W s / 2 with Hebb's W = sum_p p p^T / n, W_ii = 0.
 
-    Retrieves patterns up to a load of about 0.138 n of them (Amit, Gutfreund, Sompolinsky 1985).
+    Retrieves patterns up to a load of about 0.138 n of them (Amit, Gutfreund, Sompolinsky 1985); more if Hebb's rule is
+    only where learning starts (`ebm.fit`), a rise of the likelihood being Hebb's rule for the data and against the
+    network's own states (Hinton, Sejnowski 1986).
 
     Args:
         patterns: (number, n) of -1 and +1.
+        W: couplings that have been learned since, (n, n), symmetric with zero diagonal; default: Hebb's.
 
     Example:
         >>> Hopfield([[1, -1, 1, -1]])(np.array([[1, -1, 1, -1]]))
@@ -196,16 +211,19 @@ class Hopfield(Energy):
 
     domain = "spin"
 
-    def __init__(self, patterns: Any) -> None:
+    def __init__(self, patterns: Any, W: Any = None) -> None:
         self.patterns = finite_array(patterns, "patterns", (None, None))
         if self.patterns.size == 0 or not (np.abs(self.patterns) == 1).all():
             raise ValueError("patterns must hold -1 and +1 only, and at least one pattern")
         n = self.patterns.shape[1]
-        self.W = self.patterns.T @ self.patterns / n
-        np.fill_diagonal(self.W, 0.0)
-        self._b = np.zeros(n)
-        # Read-only, as those of a Boltzmann machine, so that both compile to the same loop.
-        self.W.flags.writeable = self._b.flags.writeable = False
+        if W is None:
+            W = self.patterns.T @ self.patterns / n
+            np.fill_diagonal(W, 0.0)
+        self.W = _couplings(W)
+        if len(self.W) != n:
+            raise ValueError(f"W must couple the {n} spins of patterns, got shape {self.W.shape}")
+        # Read-only until they are learned, as those of a Boltzmann machine, so that both compile to the same loop.
+        self._b = finite_array(np.zeros(n), "b", (n,))
         self.shape = (n,)
 
     @property
@@ -214,5 +232,19 @@ class Hopfield(Energy):
         return _PAIR.holding((self.W, self._b), size=len(self._b))
 
     def parameters(self) -> dict[str, Any]:
-        """Return the patterns."""
-        return {"patterns": self.patterns}
+        """Return the patterns and the couplings."""
+        return {"patterns": self.patterns, "W": self.W}
+
+    def learnable(self) -> dict[str, np.ndarray]:
+        """Return the array that learning changes in place: W."""
+        self.W.flags.writeable = self._b.flags.writeable = True
+        return {"W": self.W}
+
+    def parameter_gradient(self, x: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return sum_k weights_k dE(x_k)/dW by name: dE/dW_ij = -s_i s_j for the bond i < j.
+
+        Args:
+            x: configurations (n, sites).
+            weights: weight of each configuration, (n,).
+        """
+        return {"W": _coupling_gradient(x, weights)}

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ebm.centring import Centre
+from ebm.history import Record
 from samplers import protocols
 from samplers.protocols import Space
 
@@ -81,6 +82,14 @@ class Objective(Protocol):
 
     def gradient(self, energy: Any, batch: np.ndarray, state: State, centre: Centre | None) -> Gradient:
         """Return the direction of ascent for a batch, and advance the state; one that is a loss puts it in "loss"."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """An objective with numbers of its own, which join the record of each epoch."""
+
+    def report(self, state: State) -> Record:
+        """Return the numbers of the epoch that ends, by name; may reset what it counts in the state."""
 
 
 def gradient_of(energy: Any, x: np.ndarray, weights: np.ndarray, centre: Centre | None) -> Gradient:

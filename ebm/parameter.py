@@ -18,10 +18,12 @@ class Parameter:
         self._name = name
 
     def __get__(self, instance: Any, owner: type | None = None) -> np.ndarray:
+        if self._name not in instance.__dict__:
+            raise AttributeError(f"this {type(instance).__name__} has no {self._name}")
         return instance.__dict__[self._name]
 
     def __set__(self, instance: Any, value: Any) -> None:
-        array = instance.__dict__[self._name]
+        array = self.__get__(instance)
         array[...] = finite_array(value, self._name, array.shape, array.dtype)
 
     def create(self, instance: Any, value: Any, shape: tuple[int, ...], dtype: Any) -> None:

@@ -20,7 +20,7 @@ from ebm.energy import Energy
 from ebm.layers import draw_units, softplus_rows, store_units, sum_softplus, sum_softplus_moved
 from ebm.parameter import Parameter
 from ebm.products import over_rows
-from ebm.two_layers import centred, check_layer, check_units, create_layers, layer_gradient, persistent_gradient
+from ebm.two_layers import centred, check_layer, check_units, create_layers, layer_gradient, persistent_sums
 from samplers import protocols
 from samplers.compiled import Cached, Functions, inline
 
@@ -213,7 +213,8 @@ class RBM(Energy):
         self, data: np.ndarray, state: dict[str, np.ndarray], sweeps: int, centre: Centre | None
     ) -> dict[str, np.ndarray]:
         """Move persistent chains of both layers and return the direction of ascent (ebm.two_layers)."""
-        return persistent_gradient(self, data, state, sweeps, centre)
+        y, gradient, h, weights = persistent_sums(self, data, state, sweeps)
+        return gradient if centre is None else centred(y, gradient, h, weights, centre)
 
     def learnable(self) -> dict[str, np.ndarray]:
         """Return the arrays that learning changes in place: W, b, c."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ebm.centring import Centre
 from ebm.history import ROWS, Record, measured
-from ebm.objectives import Centrable, Learnable, Objective
+from ebm.objectives import Centrable, Learnable, Objective, Reporting
 from ebm.optimisers import Optimiser, check_share
 from ebm.products import one_blas_thread
 from ebm.training_state import TrainingState, fingerprint
@@ -158,6 +158,8 @@ class TrainingRun:
         if "loss" in state.memory:
             record["loss"] = state.losses / state.batch
         record |= {name: float(state.parameters[name][0]) for name in self.objective.learned}
+        if isinstance(self.objective, Reporting):
+            record |= self.objective.report(state.memory)
         data = self._augmented(self.data[:ROWS], state.epoch, 4)
         record |= measured(self.energy, data, self.validation, self._generator(state.epoch, 1))
         if self.measure is not None:

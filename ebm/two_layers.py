@@ -64,10 +64,10 @@ def layer_gradient(
     return _sums(y, h, scale), h
 
 
-def persistent_gradient(
-    machine: Any, data: np.ndarray, state: dict[str, np.ndarray], sweeps: int, centre: Centre | None
-) -> dict[str, np.ndarray]:
-    """Move persistent chains and return the direction of ascent, -<dE/dparameter>_data + <dE/dparameter>_chains.
+def persistent_sums(
+    machine: Any, data: np.ndarray, state: dict[str, np.ndarray], sweeps: int
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Move persistent chains and return the parts of the direction -<dE/dparameter>_data + <dE/dparameter>_chains.
 
     A sweep draws v ~ p(v | h), h ~ p(h | v), at the weights of this moment. Since a chain keeps its hidden units from
     one batch to the next, the probabilities from which they are drawn last are those of the gradient, and the product
@@ -78,7 +78,10 @@ def persistent_gradient(
         data: a batch of visible configurations (n, n_visible).
         state: the chains: x (chains, n_visible), h (chains, n_hidden) int8, beta (chains,) and stream (chains, 4).
         sweeps: sweeps of the chains before the gradient is taken.
-        centre: offsets that follow the data, or None for the ordinary gradient.
+
+    Returns:
+        y, the direction by W, b and c, h and the weights of the rows: what `centred` takes. The order of the rows is
+        that of the pieces, data and chains mixed.
     """
     n, chains, W, c = len(data), len(state["x"]), machine.W, machine.c
     total = n + chains
@@ -104,8 +107,7 @@ def persistent_gradient(
         weighted_logistic(h[all_rows], c, scale[all_rows])
 
     over_rows(part, total)
-    gradient = _sums(y, h, scale)
-    return gradient if centre is None else centred(y, gradient, h, -scale, centre)
+    return y, _sums(y, h, scale), h, -scale
 
 
 def check_units(machine: Any, failed: int, start: int) -> None:

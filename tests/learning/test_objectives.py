@@ -9,7 +9,7 @@ from ebm.centring import Centre
 from ebm.contrastive import ContrastiveDivergence, PersistentCD, contrast
 from ebm.exact_likelihood import ExactLikelihood
 from ebm.gaussian_rbm import GaussianRBM
-from ebm.mean_field import BoltzmannMachine
+from ebm.mean_field import BoltzmannMachine, Hopfield
 from ebm.rbm import RBM
 from samplers import random
 
@@ -22,6 +22,10 @@ def random_rbm(kind: type = RBM, n_visible: int = 4, n_hidden: int = 3, scale: f
     W = scale * rng.standard_normal((n_visible, n_hidden))
     b, c = scale * rng.standard_normal(n_visible), scale * rng.standard_normal(n_hidden)
     return kind(n_visible, n_hidden, W=W, b=b, c=c, dtype="float64", **more)
+
+
+def width_learner(n_visible: int, n_hidden: int, **more) -> GaussianRBM:
+    return GaussianRBM(n_visible, n_hidden, log_sigma=np.linspace(-0.4, 0.3, n_visible), **more)
 
 
 def machine(domain: str) -> BoltzmannMachine:
@@ -42,6 +46,8 @@ def cases():
     yield "binary machine", machine("binary"), rng.integers(0, 2, (10, 4))
     yield "spin machine", machine("spin"), 2 * rng.integers(0, 2, (10, 4)) - 1
     yield "gaussian rbm", random_rbm(GaussianRBM, sigma=[0.7, 1.0, 1.2, 0.9]), rng.standard_normal((10, 4))
+    yield "gaussian rbm, learned widths", random_rbm(width_learner), rng.standard_normal((10, 4))
+    yield "hopfield", Hopfield([[1, -1, 1, 1], [1, 1, -1, 1]]), 2 * rng.integers(0, 2, (10, 4)) - 1
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in cases()])
@@ -51,8 +57,9 @@ def test_exact_gradient_is_the_derivative_of_the_log_likelihood(name):
     gradient, step = ExactLikelihood().gradient(energy, x, {}, None), 1e-5
     for parameter, array in energy.learnable().items():
         for index in np.ndindex(array.shape):
-            mirror = index[::-1] if isinstance(energy, BoltzmannMachine) and array.ndim == 2 else index
-            if len(index) == 2 and isinstance(energy, BoltzmannMachine) and index[0] >= index[1]:
+            symmetric = isinstance(energy, BoltzmannMachine | Hopfield) and array.ndim == 2
+            mirror = index[::-1] if symmetric else index
+            if symmetric and index[0] >= index[1]:
                 continue
             value, sides = array[index], []
             for shift in (step, -step):
@@ -63,7 +70,7 @@ def test_exact_gradient_is_the_derivative_of_the_log_likelihood(name):
             assert gradient[parameter][index] == pytest.approx(numeric, rel=1e-6, abs=1e-8)
 
 
-@pytest.mark.parametrize("kind", [RBM, GaussianRBM])
+@pytest.mark.parametrize("kind", [RBM, GaussianRBM, width_learner])
 def test_centred_gradient_is_the_derivative_about_the_offsets(kind):
     rbm, rng = random_rbm(kind), np.random.default_rng(2)
     x = rng.integers(0, 2, (10, 4)).astype(float)
@@ -78,6 +85,12 @@ def test_centred_gradient_is_the_derivative_about_the_offsets(kind):
         rbm.W, rbm.b, rbm.c = W + shift * move, b - shift * move @ lam, c - shift * mu @ move
         sides.append(log_likelihood(rbm, x))
     assert (centred["W"] * move).sum() == pytest.approx((sides[0] - sides[1]) / (2 * step), rel=1e-6)
+    if kind is width_learner:  # the widths move alone
+        rbm.W, rbm.b, rbm.c, log_sigma, sides = W, b, c, rbm.log_sigma.copy(), []
+        for shift in (step, -step):
+            rbm.log_sigma = log_sigma + shift * move[:, 0]
+            sides.append(log_likelihood(rbm, x))
+        assert centred["log_sigma"] @ move[:, 0] == pytest.approx((sides[0] - sides[1]) / (2 * step), rel=1e-6)
 
 
 def test_centred_gradient_does_not_care_which_state_is_called_one():
@@ -139,7 +152,7 @@ def test_persistent_chains_reach_the_model():
 
 
 @pytest.mark.parametrize(("n", "chains", "k"), [(20, 30, 1), (150, 40, 2), (3, 200, 1), (130, 1, 3)])
-@pytest.mark.parametrize("kind", [RBM, GaussianRBM])
+@pytest.mark.parametrize("kind", [RBM, GaussianRBM, width_learner])
 def test_shared_products_give_the_plain_gradient_of_data_and_chains(kind, n, chains, k):
     rbm, rng = random_rbm(kind), np.random.default_rng(n)
     data = rng.integers(0, 2, (n, 4)).astype(np.int8 if kind is RBM else float)
@@ -150,6 +163,7 @@ def test_shared_products_give_the_plain_gradient_of_data_and_chains(kind, n, cha
         gradient = objective.gradient(rbm, data, state, Centre(state) if centred else None)
         assert (state["x"] != before).any()
         plain = contrast(rbm, data, state["x"], Centre(Centre.start(4, 3)) if centred else None)
+        assert gradient.keys() == plain.keys() == rbm.learnable().keys()
         for name, value in plain.items():
             np.testing.assert_allclose(gradient[name], value, rtol=1e-12, atol=1e-14)
 

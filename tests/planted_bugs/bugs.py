@@ -31,6 +31,7 @@ _LANES = "tests/samplers/test_lanes.py::"
 _REPRODUCIBLE = "tests/samplers/test_reproducible.py::"
 _CLUSTERS = "tests/samplers/test_clusters.py::"
 _OBJECTIVES = "tests/learning/test_objectives.py::"
+_TEMPERED = "tests/learning/test_tempered.py::"
 _LAYERS = "tests/learning/test_layers.py::"
 _TEMPERING = "tests/samplers/test_tempering.py::"
 _SWAP_MATRIX = _TEMPERING + "test_a_swap_step_is_its_exact_matrix"
@@ -423,6 +424,51 @@ BUGS = (
         "            row[j] = abs(w) * (1.0",
         (_LAYERS + "test_weighted_probabilities_are_logistic[float64]",),
         slow=True,
+    ),
+    Bug(
+        "the gradient by the widths has the wrong sign",
+        "ebm/gaussian_rbm.py",
+        "-(square + through_hidden)",
+        "(square + through_hidden)",
+        (_OBJECTIVES + "test_exact_gradient_is_the_derivative_of_the_log_likelihood[gaussian rbm, learned widths]",),
+    ),
+    Bug(
+        "persistent chains forget what the widths do to the hidden units",
+        "ebm/gaussian_rbm.py",
+        "gradient = self._with_widths(gradient, rows",
+        'gradient = self._with_widths({**gradient, "W": 0 * self.W}, rows',
+        (_OBJECTIVES + "test_shared_products_give_the_plain_gradient_of_data_and_chains[width_learner-20-30-1]",),
+        slow=True,
+    ),
+    Bug(
+        "tempered chains learn from the hottest rung",
+        "ebm/tempered.py",
+        '"beta": np.ones(self.chains)}',
+        '"beta": np.full(self.chains, self.betas[0])}',
+        (_TEMPERED + "test_the_model_s_term_is_the_exact_one_at_other_parameters_than_those_of_the_start[rbm]",),
+    ),
+    Bug(
+        "tempered chains never go on from where they were",
+        "ebm/tempered.py",
+        "{name: state[PREFIX + name] for name in OF_A_CHAIN}",
+        "{name: state[PREFIX + name].copy() for name in OF_A_CHAIN}",
+        (_TEMPERED + "test_replicas_move_from_where_they_were",),
+        slow=True,
+    ),
+    Bug(
+        "learning gives spins a coupling to themselves",
+        "ebm/mean_field.py",
+        "    np.fill_diagonal(product, 0.0)\n    return product",
+        "    return product",
+        ("tests/learning/test_hopfield.py::test_learning_holds_patterns_that_hebbs_rule_loses",),
+        slow=True,
+    ),
+    Bug(
+        "the monitor of learning looks at the energy alone",
+        "ebm/equilibrium.py",
+        "        if self._component is not None:\n",
+        "        if self._component is not None and not observed:\n",
+        ("tests/learning/test_equilibrium.py::test_the_slowest_observable_counts",),
     ),
     Bug(
         "a swap with the wrong sign",
