@@ -121,7 +121,7 @@ def test_numbers_of_ones_own_join_the_record() -> None:
 def test_chains_that_leave_the_numbers_stop_learning_with_the_place() -> None:
     import samplers
 
-    energy = ebm.NeuralEnergy((2,), hidden=(4,), width=0.01, seed=0)
+    energy = ebm.NeuralEnergy((2,), network=torch.nn.Linear(2, 1), width=0.01)
     with pytest.raises(ebm.LearningError, match=r"model's chain 0 left the numbers under Langevin.* in epoch 1, batch"):
         ebm.fit(
             energy, np.ones((10, 2)), ebm.PersistentCD(400, 5, samplers.Langevin(1.0)), epochs=1, batch_size=5,
