@@ -25,10 +25,12 @@ from samplers.compiled import OPTIONS
 from samplers.elementary import plus
 from samplers.interrupt import InterruptFlag
 from samplers.progress import progress_bar
+from samplers.sampler import over_chains
 from samplers.store import StoreError
 
 __all__ = ["History", "LearningError", "fit", "training"]
 
+PIECE = 1 << 16  # numbers of a parameter that are moved and summed at a time, with any number of threads
 SAVE_SECONDS = 5.0  # between checkpoints; the end and Ctrl-C always write one
 
 
@@ -218,12 +220,12 @@ class _Training:
     def _move(self, name: str, parameter: np.ndarray, direction: np.ndarray) -> None:
         state, number = self.state, parameter.dtype.type
         decay = self.weight_decay if parameter.ndim > 1 else 0.0
-        square, finite = _ascend(
-            parameter.reshape(-1), state.velocity[name].reshape(-1), np.ascontiguousarray(direction).reshape(-1),
-            number(self.rates[state.epoch]), number(self.momentum), number(decay),
-        )  # fmt: skip
-        state.squares += float(square)
-        if not finite:
+        arrays = parameter.reshape(-1), state.velocity[name].reshape(-1), np.ascontiguousarray(direction).reshape(-1)
+        numbers = number(self.rates[state.epoch]), number(self.momentum), number(decay)
+        squares = np.empty(-(-parameter.size // PIECE))
+        over_chains(lambda pieces: _ascend(*arrays, *numbers, PIECE, pieces.start, pieces.stop, squares), len(squares))
+        state.squares += float(squares.sum())
+        if np.isnan(squares).any():
             raise LearningError(
                 f"parameter {name} must stay finite, got NaN or infinity in epoch {state.epoch + 1}, "
                 f"batch {state.batch + 1}: a smaller learning_rate is needed (it was {self.rates[state.epoch]:g})"
@@ -252,16 +254,20 @@ class _Training:
 
 
 @njit(cache=True, **OPTIONS)
-def _ascend(parameter, velocity, direction, rate, momentum, decay):
-    """Take one step in place; return the squared norm of the direction and whether all is finite."""
-    square, finite = direction[0] - direction[0], True
-    for i in range(parameter.shape[0]):
-        g = direction[i]
-        square = plus(square, g * g)
-        velocity[i] = momentum * velocity[i] + rate * (g - decay * parameter[i])
-        parameter[i] += velocity[i]
-        finite &= np.isfinite(parameter[i])
-    return square, finite
+def _ascend(parameter, velocity, direction, rate, momentum, decay, size, first, last, squares):
+    """Take one step in place in some pieces of the arrays; note the squared norm of the direction in each piece.
+
+    NaN says that a parameter became NaN or infinite.
+    """
+    for piece in range(first, last):
+        square, finite = direction[0] - direction[0], True
+        for i in range(piece * size, min(piece * size + size, parameter.shape[0])):
+            g = direction[i]
+            square = plus(square, g * g)
+            velocity[i] = momentum * velocity[i] + rate * (g - decay * parameter[i])
+            parameter[i] += velocity[i]
+            finite &= np.isfinite(parameter[i])
+        squares[piece] = square if finite else np.nan
 
 
 def _check(
