@@ -211,7 +211,8 @@ class RBMWaveFunction(Energy):
         change = 4.0 * float(np.add.reduceat(size, np.arange(0, m, block), axis=1).max())
         if field <= MOST_FIELD and change <= MOST_CHANGE:
             table = lane_scratch(2 * n, -(-m // LANES)).reshape(2 * n, -1)  # zeros beyond the units
-            table[0::2, :m], table[1::2, :m] = np.exp(-4.0 * self.W), np.exp(4.0 * self.W)
+            table[0::2, :m] = np.exp(-4.0 * self.W)
+            table[1::2, :m] = 1.0 / table[0::2, :m]  # so that a flip there and back multiplies by 1 + 1e-16 at most
             bias = 4.0 * (self.a - self.W.sum(1))  # -2 times the logarithm of what stands before the product
             blocks = -(-table.shape[1] // block)
             params = (self.W, self.a, self.b, table, np.stack([bias, -bias], axis=1).reshape(-1), blocks)
