@@ -170,8 +170,8 @@ def sum_functions(first: Functions, second: Functions) -> Functions:
 
 def _sum_cached(first: Cached, second: Cached) -> Cached:
     """One cache after the other; the third parameter says where the second begins."""
-    start1, change1, update1, size1 = first
-    start2, change2, update2, size2 = second
+    start1, change1, update1, size1 = first[:4]
+    start2, change2, update2, size2 = second[:4]
 
     @inline
     def start(x, p, cache):
@@ -219,7 +219,7 @@ def _scaled_functions(inner: Functions, factor: float) -> Functions:
 
     cached = None
     if inner.cached is not None:
-        start_inner, cached_change_inner, update_inner, size = inner.cached
+        start_inner, cached_change_inner, update_inner, size = inner.cached[:4]
 
         @inline
         def start(x, p, cache):

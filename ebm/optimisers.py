@@ -10,7 +10,7 @@ gradient of a loss.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numba import njit
@@ -18,6 +18,9 @@ from numba import njit
 from samplers import protocols
 from samplers.compiled import OPTIONS
 from samplers.elementary import plus
+from samplers.sampler import over_chains
+
+PIECE = 1 << 16  # numbers of a parameter that are moved and summed at a time, with any number of threads
 
 
 class Optimiser(Protocol):
@@ -62,10 +65,8 @@ class SGD:
         """Take one step in place."""
         number = parameter.dtype.type
         decay = self.weight_decay if parameter.ndim > 1 else 0.0
-        square, finite = _ascend(
-            *_flat(parameter, *moments, direction), number(rate), number(self.momentum), number(decay)
-        )
-        return float(square), bool(finite)
+        settings = (number(rate), number(self.momentum), number(decay))
+        return _in_pieces(_ascend, (parameter, *moments, direction), settings)
 
 
 @dataclass(frozen=True)
@@ -109,38 +110,46 @@ class Adam:
             1.0 - self.beta1, 1.0 - self.beta2, rate * root / (1.0 - self.beta1**count), self.epsilon * root,
             rate * decay,
         )  # fmt: skip
-        square, finite = _adapt(*_flat(parameter, *moments, direction), *map(number, settings))
-        return float(square), bool(finite)
+        return _in_pieces(_adapt, (parameter, *moments, direction), tuple(map(number, settings)))
 
 
-def _flat(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+def _in_pieces(loop: Any, arrays: tuple[np.ndarray, ...], settings: tuple) -> tuple[float, bool]:
+    """Run a loop over arrays in fixed pieces, on all threads: the bits of the norm do not depend on their number."""
     *kept, direction = arrays
-    return (*(a.reshape(-1) for a in kept), np.ascontiguousarray(direction).reshape(-1))
+    flat = (*(a.reshape(-1) for a in kept), np.ascontiguousarray(direction).reshape(-1))
+    squares = np.empty(-(-direction.size // PIECE))
+    over_chains(lambda pieces: loop(*flat, *settings, PIECE, pieces.start, pieces.stop, squares), len(squares))
+    return float(squares.sum()), not np.isnan(squares).any()
+
+
+# Of each piece the loops note the squared norm of the direction, or NaN if a parameter became NaN or infinite.
 
 
 @njit(cache=True, **OPTIONS)
-def _ascend(parameter, velocity, direction, rate, momentum, decay):
-    square, finite = direction[0] - direction[0], True
-    for i in range(parameter.shape[0]):
-        g = direction[i]
-        square = plus(square, g * g)
-        velocity[i] = momentum * velocity[i] + rate * (g - decay * parameter[i])
-        parameter[i] += velocity[i]
-        finite &= np.isfinite(parameter[i])
-    return square, finite
+def _ascend(parameter, velocity, direction, rate, momentum, decay, size, first, last, squares):
+    for piece in range(first, last):
+        square, finite = direction[0] - direction[0], True
+        for i in range(piece * size, min(piece * size + size, parameter.shape[0])):
+            g = direction[i]
+            square = plus(square, g * g)
+            velocity[i] = momentum * velocity[i] + rate * (g - decay * parameter[i])
+            parameter[i] += velocity[i]
+            finite &= np.isfinite(parameter[i])
+        squares[piece] = square if finite else np.nan
 
 
 @njit(cache=True, **OPTIONS)
-def _adapt(parameter, mean, square, direction, new1, new2, rate, epsilon, decay):
-    norm, finite = direction[0] - direction[0], True
-    for i in range(parameter.shape[0]):
-        g = direction[i]
-        norm = plus(norm, g * g)
-        mean[i] += new1 * (g - mean[i])
-        square[i] += new2 * (g * g - square[i])
-        parameter[i] += rate * mean[i] / (np.sqrt(square[i]) + epsilon) - decay * parameter[i]
-        finite &= np.isfinite(parameter[i])
-    return norm, finite
+def _adapt(parameter, mean, mean_square, direction, new1, new2, rate, epsilon, decay, size, first, last, squares):
+    for piece in range(first, last):
+        square, finite = direction[0] - direction[0], True
+        for i in range(piece * size, min(piece * size + size, parameter.shape[0])):
+            g = direction[i]
+            square = plus(square, g * g)
+            mean[i] += new1 * (g - mean[i])
+            mean_square[i] += new2 * (g * g - mean_square[i])
+            parameter[i] += rate * mean[i] / (np.sqrt(mean_square[i]) + epsilon) - decay * parameter[i]
+            finite &= np.isfinite(parameter[i])
+        squares[piece] = square if finite else np.nan
 
 
 def check_share(value: float, name: str) -> None:

@@ -3,29 +3,34 @@
     E(s) = -2 ln |psi(s)|,        p(s) = exp(-beta E(s)) / Z(beta),        so p = |psi|^2 / <psi|psi> at beta = 1
 
 The real-valued RBM (Carleo and Troyer 2017) has ln psi(s) = a.s + sum_j ln cosh(theta_j), theta_j = b_j + (s W)_j.
-Its cache holds for each hidden unit two positive numbers, A_j ~ exp(theta_j) and B_j ~ exp(-theta_j), both times the
-same power of two such that 3/4 <= A_j + B_j < 3/2. With G = exp(-4 W) the flip of s_i multiplies psi by
+Its cache holds y_j = exp(2 theta_j) of each hidden unit and the products of all 1 + y_j. With G = exp(-4 W) and its
+inverse H = exp(4 W), the flip of s_i multiplies psi by
 
-    exp(2 sum_j W_ij) prod_j (A_j G_ij + B_j) / (A_j + B_j) exp(-2 a_i)   from +1 to -1, then A_j becomes A_j G_ij
-    exp(2 sum_j W_ij) prod_j (A_j + B_j G_ij) / (A_j + B_j) exp(+2 a_i)   from -1 to +1, then B_j becomes B_j G_ij
+    exp(-2 a_i + 2 sum_j W_ij) prod_j (1 + y_j G_ij) / (1 + y_j)   from +1 to -1, then y_j becomes y_j G_ij
+    exp(+2 a_i - 2 sum_j W_ij) prod_j (1 + y_j H_ij) / (1 + y_j)   from -1 to +1, then y_j becomes y_j H_ij
 
-A proposal needs no exponential, its acceptance no division, and no digits are lost however large theta is, as they
-would be with tanh(theta).
+A proposal needs one fused multiplication and addition and one multiplication a hidden unit, its acceptance another
+multiplication, and no digits are lost however large theta is, as they would be with tanh(theta). All factors are at
+least 1, so that a product that has stayed finite is right to its last digits in whatever order it was taken; where it
+has not, the quotients are multiplied instead.
 """
 
 import math
 from typing import Any
 
 import numpy as np
-from numba import int64, uint64
+from numba import uint64
 
 from ebm.energy import Energy, finite_array
 from samplers.compiled import Cached, Functions, functions, inline
-from samplers.elementary import BLOCK, exp_minus64, plus, times
+from samplers.elementary import BLOCK, exp_minus64, log64, plus, times
+from samplers.lanes import LANES, lane_scratch
 
-# Bounds under which no product of a block of 512 can leave the range of float64, (3/4)^512 being e^-147 and (3/2)^512
-# e^208, nor any exp(-2 |theta|); beyond them the change is taken from theta itself.
-MOST_CHANGE = 480.0  # of 4 sum_j |W_ij| over a block
+UNITS = np.uint64(128)  # hidden units of one product: it is finite as long as theta is below 2.7 on average
+LARGEST = 1e300  # product that is trusted
+
+# Bounds beyond which the change is taken from theta itself: those of the product of quotients, and of exp(2 theta).
+MOST_CHANGE = 480.0  # of 4 sum_j |W_ij| over the units of one product
 MOST_FIELD = 340.0  # of |theta_j|
 
 
@@ -84,70 +89,91 @@ def _change(x, site, value, p):
     return _field_change(x, site, value, p, theta)
 
 
-@inline
-def _scale(total):
-    """Return the power of two that brings a positive number into [3/4, 3/2)."""
-    exponent = np.float64(total * (4.0 / 3.0)).view(np.int64) >> int64(52)
-    return np.int64((int64(2046) - exponent) << int64(52)).view(np.float64)
+# The cache: y (m, filled up with zeros to whole registers), the product of 1 + y_j of each block of units, what these
+# products become if a site flips, and which site that is (-1: none). Row 2 i + (s_i < 0) of the table flips s_i.
 
 
 @inline
-def _halves(x, site, value, m):
-    """Return where in the cache those of A and B begin that a flip multiplies by G, and where the others."""
-    return (uint64(0), m) if value < x[site] else (m, uint64(0))
+def _product(y, table, row, start, stop):
+    product = 1.0
+    for j in range(start, stop):
+        product = times(product, 1.0 + y[j] * table[row, j])
+    return product
 
 
-# The cache: A (m), B (m), and the product of all A_j + B_j of each block.
+@inline
+def _quotient(y, table, row, start, stop):
+    """Return the product of (1 + y_j G_ij) / (1 + y_j), each of which lies between 1 and G_ij."""
+    product = 1.0
+    for j in range(start, stop):
+        product = times(product, (1.0 + y[j] * table[row, j]) / (1.0 + y[j]))
+    return product
 
 
 @inline
 def _exponential_start(x, p, cache):
-    m = uint64(p[2].shape[0])
-    _fill_fields(x, p, cache[:m])
-    for start in range(uint64(0), m, BLOCK):
+    m, blocks = uint64(p[3].shape[1]), uint64(p[5])
+    units = uint64(p[2].shape[0])
+    _fill_fields(x, p, cache[:units])
+    for j in range(m):
+        cache[j] = math.exp(2.0 * cache[j]) if j < units else 0.0
+    for block in range(blocks):
         product = 1.0
-        for j in range(start, min(start + BLOCK, m)):
-            small = math.exp(-2.0 * abs(cache[j]))
-            large = 1.0 / (1.0 + small)
-            small *= large
-            cache[j], cache[m + j] = (large, small) if cache[j] > 0.0 else (small, large)
-            product *= cache[j] + cache[m + j]
-        cache[m + m + start // BLOCK] = product
+        for j in range(block * UNITS, min(block * UNITS + UNITS, m)):
+            product = times(product, 1.0 + cache[j])
+        cache[m + block] = product
+    cache[m + blocks :] = 0.0
+    cache[m + blocks + blocks] = -1.0
 
 
-# One way out of each, and no view of a row: else numba counts references to the arrays at every proposal.
+# One way out of each, and no view of a row: else numba counts references to the arrays at every proposal. The first
+# block stands before the loop over the others, since most machines have no other.
 
 
 @inline
-def _exponential_change(x, site, value, p, cache):
-    i, m = uint64(site), uint64(p[2].shape[0])
-    moved, still = _halves(x, site, value, m)
-    log_ratio = (float(value) - x[site]) * p[1][i] + p[4][i]
-    for start in range(uint64(0), m, BLOCK):
-        product = 1.0
-        for j in range(start, min(start + BLOCK, m)):
-            product = times(product, cache[moved + j] * p[3][i, j] + cache[still + j])
-        log_ratio += math.log(product / cache[m + m + start // BLOCK])
-    return -2.0 * log_ratio if value != x[site] else 0.0
+def _block_quotient(cache, table, row, block, blocks):
+    m = uint64(table.shape[1])
+    start, stop = block * UNITS, min(block * UNITS + UNITS, m)
+    after, before = _product(cache, table, row, start, stop), cache[m + block]
+    cache[m + blocks + block] = after
+    if after < LARGEST and before < LARGEST:
+        return after / before
+    return _quotient(cache, table, row, start, stop)
+
+
+@inline
+def _exponential_quotient(x, site, value, p, cache):
+    """E changes by a - 2 ln q."""
+    table, blocks = p[3], uint64(p[5])
+    row = uint64(2) * uint64(site) + uint64(x[site] < 0)
+    a = p[4][row]
+    q = _block_quotient(cache, table, row, uint64(0), blocks)
+    for block in range(uint64(1), blocks):
+        if not 1e-80 < q < 1e80:  # rare: the next factor may be as large as e^480
+            a -= 2.0 * log64(q)
+            q = 1.0
+        q *= _block_quotient(cache, table, row, block, blocks)
+    cache[uint64(table.shape[1]) + blocks + blocks] = site
+    return (a, 2.0, q) if value != x[site] else (0.0, 0.0, 1.0)
 
 
 @inline
 def _exponential_update(x, site, value, p, cache):
-    i, m = uint64(site), uint64(p[2].shape[0])
-    moved, still = _halves(x, site, value, m)
+    table, m, blocks = p[3], uint64(p[3].shape[1]), uint64(p[5])
+    row = uint64(2) * uint64(site) + uint64(x[site] < 0)
     if value != x[site]:
-        for start in range(uint64(0), m, BLOCK):
-            product = 1.0
-            for j in range(start, min(start + BLOCK, m)):
-                a, b = cache[moved + j] * p[3][i, j], cache[still + j]
-                scale = _scale(a + b)
-                cache[moved + j], cache[still + j] = scale * a, scale * b
-                product = times(product, scale * a + scale * b)
-            cache[m + m + start // BLOCK] = product
+        if cache[m + blocks + blocks] != site:  # a move that was not asked about
+            _exponential_quotient(x, site, value, p, cache)
+        cache[m] = cache[m + blocks]
+        for block in range(uint64(1), blocks):
+            cache[m + block] = cache[m + blocks + block]
+        cache[m + blocks + blocks] = -1.0
+        for j in range(m):
+            cache[j] *= table[row, j]
 
 
 _BY_EXPONENTIALS = functions(
-    _energy, None, _change, Cached(_exponential_start, _exponential_change, _exponential_update)
+    _energy, None, _change, Cached(_exponential_start, None, _exponential_update, quotient=_exponential_quotient)
 )
 _BY_FIELDS = functions(_energy, None, _change, Cached(_fill_fields, _field_change, _field_update))
 
@@ -180,12 +206,18 @@ class RBMWaveFunction(Energy):
         self.a = finite_array(np.zeros(n) if a is None else a, "a", (n,))
         self.b = finite_array(np.zeros(m) if b is None else b, "b", (m,))
         self.shape = (n,)
-        size = np.abs(self.W)
+        size, block = np.abs(self.W), int(UNITS)
         field = float((np.abs(self.b) + size.sum(0)).max())
-        change = 4.0 * float(np.add.reduceat(size, np.arange(0, m, int(BLOCK)), axis=1).max())
+        change = 4.0 * float(np.add.reduceat(size, np.arange(0, m, block), axis=1).max())
         if field <= MOST_FIELD and change <= MOST_CHANGE:
-            params = (self.W, self.a, self.b, np.exp(-4.0 * self.W), 2.0 * self.W.sum(1))
-            self._functions = _BY_EXPONENTIALS.holding(params, size=2 * m + -(-m // int(BLOCK)))
+            table = lane_scratch(2 * n, -(-m // LANES)).reshape(2 * n, -1)  # zeros beyond the units
+            table[0::2, :m] = np.exp(-4.0 * self.W)
+            table[1::2, :m] = 1.0 / table[0::2, :m]  # so that a flip there and back multiplies by 1 + 1e-16 at most
+            bias = 4.0 * (self.a - self.W.sum(1))  # -2 times the logarithm of what stands before the product
+            blocks = -(-table.shape[1] // block)
+            params = (self.W, self.a, self.b, table, np.stack([bias, -bias], axis=1).reshape(-1), blocks)
+            size_of_cache = table.shape[1] + 2 * blocks + 1
+            self._functions = _BY_EXPONENTIALS.holding(params, size=-(-size_of_cache // LANES) * LANES)
         else:
             self._functions = _BY_FIELDS.holding((self.W, self.a, self.b), size=m)
 

@@ -23,7 +23,11 @@ def _fill(tag, p, x, cache):
 def start_cache(energy: Any, state: State) -> None:
     """Add to the state the caches of a compiled energy, (chains, size), and their age in sweeps, (chains,)."""
     functions, x = energy.compiled, state["x"]
-    state["cache"] = np.empty((len(x), caching(functions).size))
+    shape = len(x), caching(functions).size
+    # From a boundary of 64 bytes on, so that no load of rows of whole cache lines straddles two of them.
+    raw = np.empty(shape[0] * shape[1] + 8)
+    begin = (-raw.ctypes.data % 64) // 8
+    state["cache"] = raw[begin : begin + shape[0] * shape[1]].reshape(shape)
     state["age"] = np.zeros(len(x), np.int64)
     if state["cache"].size:
         label, cache = tag(functions), state["cache"]

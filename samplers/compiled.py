@@ -19,6 +19,11 @@ float64, which a sampler of local moves holds beside x. It must not depend on be
     start(x, p, cache)                             fills the cache from x
     change(x, site, value, beta, p, cache) -> du   as above, from the cache; it may keep notes there
     update(x, site, value, p, cache)               brings it in line with a move, BEFORE x[site] becomes `value`
+
+Where du is the logarithm of a product, a sampler that moves many chains takes their logarithms side by side. So such an
+energy gives, in the place of `change`, what du is made of, with q between 2^-1022 and 2^1022:
+
+    quotient(x, site, value, beta, p, cache) -> (a, w, q)          du = a - w ln q
 """
 
 import hashlib
@@ -44,12 +49,16 @@ def inline(function: Callable) -> Dispatcher:
 
 
 class Cached(NamedTuple):
-    """The functions of an energy's cache, in the conventions of this module, and its size in numbers a chain."""
+    """The functions of an energy's cache, in the conventions of this module, and its size in numbers a chain.
+
+    One of `change` and `quotient` is given by the energy; `functions` makes the change from the quotient.
+    """
 
     start: Dispatcher
-    change: Dispatcher
+    change: Any  # a Dispatcher; None only until `functions` has made it
     update: Dispatcher
     size: int = 0
+    quotient: Dispatcher | None = None
 
 
 class Functions(NamedTuple):
@@ -77,7 +86,8 @@ def functions(
     """Make `Functions` of an energy without hidden variables, u = beta E, from E and what it knows of its derivatives.
 
     `energy(x, p) -> E`; `gradient(x, weight, p, out)` adds weight * dE/dx to out; `change(x, site, value, p) -> dE` and
-    the same from a cache, `cached.change(x, site, value, p, cache) -> dE`.
+    the same from a cache, `cached.change(x, site, value, p, cache) -> dE`, or `cached.quotient(...) -> (a, w, q)` with
+    dE = a - w ln q.
     The parameters are left empty: an energy fills them in with `holding`.
     """
 
@@ -99,7 +109,9 @@ def functions(
         def reduced_change(x, site, value, beta, p):
             return beta * change(x, site, value, p)
 
-    if cached is not None:
+    if cached is not None and cached.quotient is not None:
+        cached = _by_quotient(cached.quotient, cached)
+    elif cached is not None:
         cached_change = cached.change
 
         @inline
@@ -108,6 +120,22 @@ def functions(
 
         cached = cached._replace(change=reduced_cached_change)
     return Functions(reduced, reduced_gradient, reduced_change, (), cached)
+
+
+def _by_quotient(quotient: Any, cached: Cached) -> Cached:
+    from samplers.elementary import change_of  # which needs `inline` from here
+
+    @inline
+    def reduced_quotient(x, site, value, beta, p, cache):
+        a, w, q = quotient(x, site, value, p, cache)
+        return beta * a, beta * w, q
+
+    @inline
+    def change(x, site, value, beta, p, cache):
+        a, w, q = reduced_quotient(x, site, value, beta, p, cache)
+        return change_of(a, w, q)
+
+    return cached._replace(change=change, quotient=reduced_quotient)
 
 
 def difference(reduced: Dispatcher) -> Dispatcher:
@@ -198,7 +226,9 @@ def _unbox_tag(numba_type, value, context):
 
 
 _FUNCTIONS: dict[str, dict[str, Any]] = {}  # the members of a tag, by its key
-_MEMBERS = ("reduced", "gradient", "both", "change", "start_cache", "cached_change", "update_cache", "sweep")
+_MEMBERS = (
+    "reduced", "gradient", "both", "change", "start_cache", "cached_change", "update_cache", "quotient", "sweep"
+)  # fmt: skip
 _TAGS: dict[tuple, Tag] = {}
 
 
@@ -206,7 +236,8 @@ def tag(energy: Functions, sweep: Dispatcher | None = None) -> Tag:
     """Return the tag of an energy's functions together with a sampler's `sweep`."""
     cached = caching(energy)
     members = (
-        energy.reduced, energy.gradient, energy.both, energy.change, cached.start, cached.change, cached.update, sweep,
+        energy.reduced, energy.gradient, energy.both, energy.change, cached.start, cached.change, cached.update,
+        cached.quotient, sweep,
     )  # fmt: skip
     plain = _is_plain(energy.params)
     if (members, plain) not in _TAGS:
@@ -258,6 +289,11 @@ def call_cached_change(tag, x, site, value, beta, p, cache):
     raise NotImplementedError("call_cached_change exists only inside compiled code")
 
 
+def call_quotient(tag, x, site, value, beta, p, cache):
+    """Inside compiled code: (a, w, q), of which the same change is a - w ln q."""
+    raise NotImplementedError("call_quotient exists only inside compiled code")
+
+
 def call_update_cache(tag, x, site, value, p, cache):
     """Inside compiled code: bring the cache in line with a move, before x[site] becomes `value`."""
     raise NotImplementedError("call_update_cache exists only inside compiled code")
@@ -307,6 +343,14 @@ def _call_start_cache(tag, x, p, cache):
 @overload(call_cached_change, jit_options={"forceinline": True})
 def _call_cached_change(tag, x, site, value, beta, p, cache):
     function = _FUNCTIONS[tag.tag]["cached_change"]
+    return lambda tag, x, site, value, beta, p, cache: function(x, site, value, beta, p, cache)
+
+
+@overload(call_quotient, jit_options={"forceinline": True})
+def _call_quotient(tag, x, site, value, beta, p, cache):
+    function, change = _FUNCTIONS[tag.tag]["quotient"], _FUNCTIONS[tag.tag]["cached_change"]
+    if function is None:
+        return lambda tag, x, site, value, beta, p, cache: (change(x, site, value, beta, p, cache), 0.0, 1.0)
     return lambda tag, x, site, value, beta, p, cache: function(x, site, value, beta, p, cache)
 
 

@@ -1,4 +1,4 @@
-"""Elementary functions for loops in vector registers: an exponential, and sums and products in any order."""
+"""Elementary functions for loops in vector registers: exponential and logarithm, sums and products in any order."""
 
 import numpy as np
 from numba import int64, njit
@@ -43,3 +43,37 @@ def plus(a, b):
 def times(a, b):
     """Return a * b; a product made of these may be taken in any order."""
     return a * b
+
+
+@inline
+def log64(x):
+    """Return ln x in double precision for 2^-1022 <= x <= 2^1022, to an error below 1e-15 max(1, |ln x|).
+
+    x = 2^k m with m between sqrt(1/2) and sqrt(2), and ln m = 2 artanh z with z = (m - 1) / (m + 1), |z| < 0.172.
+    """
+    k = (np.float64(x).view(np.int64) - int64(0x3FE6A09E667F3BCD)) >> int64(52)
+    m = x * np.int64((int64(1023) - k) << int64(52)).view(np.float64)
+    z = (m - 1.0) / (m + 1.0)
+    w = z * z
+    p = 1.0 / 19.0
+    p = p * w + 1.0 / 17.0
+    p = p * w + 1.0 / 15.0
+    p = p * w + 1.0 / 13.0
+    p = p * w + 1.0 / 11.0
+    p = p * w + 1.0 / 9.0
+    p = p * w + 1.0 / 7.0
+    p = p * w + 1.0 / 5.0
+    p = p * w + 1.0 / 3.0
+    z += z
+    return k * 0.6931471805599453 + (z * w * p + z)
+
+
+@njit(forceinline=True, **{**OPTIONS, "fastmath": False})
+def _minus(a, b):
+    return a - b
+
+
+@inline
+def change_of(a, w, q):
+    """Return a - w ln q with the product rounded: fused or not, it would depend on where this is compiled into."""
+    return _minus(a, w * log64(q))

@@ -14,67 +14,15 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from samplers import fast_lattice, protocols, random, random_walk
+from samplers import fast_lattice, protocols, random, random_walk, single_site
 from samplers.caches import refresh, start_cache
 from samplers.colouring import scan_order
 from samplers.compiled import OPTIONS, call_cached_change, call_update_cache, inline
-from samplers.langevin import wrap_angle
 from samplers.mala import accept_probability, check_adaptive, start_adaptive
-from samplers.random_walk import adapt, adapt_chains
+from samplers.random_walk import adapt_chains
 from samplers.sampler import Kernel, Sampler, State
 
 MOVES = ("single", "exchange", "gaussian")
-SPIN, BINARY, STATES, ANGLE, REAL = range(5)
-_KIND = {"spin": SPIN, "binary": BINARY, "states": STATES, "angle": ANGLE, "real": REAL}
-
-
-@inline
-def _single_proposal(old, kind, q, width, stream):
-    """Propose another value of one site: the flip, a uniform other state, or a normal step of the given width."""
-    if kind == SPIN:
-        return -1.0 * old, stream
-    if kind == BINARY:
-        return 1.0 - old, stream
-    if kind == STATES:
-        shift, stream = random.below(q - 1, stream)
-        return float((old + 1 + shift) % q), stream
-    xi, stream = random.normal(stream)
-    new = old + width * xi
-    return (wrap_angle(new) if kind == ANGLE else new), stream
-
-
-@inline
-def in_dtype(x, site, value):
-    """Return the value as a number of x's own dtype, so that an energy may use it as an index."""
-    old = x[site]
-    x[site] = value
-    value = x[site]
-    x[site] = old
-    return value
-
-
-@inline
-def _single_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    x, beta, step_size, averaging, caches, age = state
-    kind, q, order, target, warmup = settings
-    row, b, cache = x[chain], beta[chain], caches[chain]
-    refresh(tag, row, p, cache, age, chain)
-    accepted = 0.0
-    for k in range(order.shape[0]):
-        site = order[k]
-        new, stream = _single_proposal(row[site], kind, q, step_size[chain], stream)
-        value = in_dtype(row, site, new)
-        probability = accept_probability(-call_cached_change(tag, row, site, value, b, p, cache))
-        r, stream = random.uniform(stream)
-        if r < probability:
-            call_update_cache(tag, row, site, value, p, cache)
-            row[site] = value
-            accepted += 1.0
-        elif not probability == probability:
-            accepted = np.nan
-    accepted /= order.shape[0]
-    adapt(step_size, averaging, chain, accepted, target, warmup, adapting, kind == ANGLE)
-    return accepted, stream
 
 
 @inline
@@ -112,7 +60,7 @@ def _exchange_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
 def _single_propose_chains(x, site, kind, q, step_size, streams, y):
     for c in range(x.shape[0]):
         stream = random.load(streams, c)
-        new, stream = _single_proposal(x[c, site], kind, q, step_size[c], stream)
+        new, stream = single_site.propose(x[c, site], kind, q, step_size[c], stream)
         y[c, site] = new
         random.save(streams, c, stream)
 
@@ -150,7 +98,7 @@ def _accept_chains(x, y, u, u_y, streams, accepted):
 
 
 _KERNELS = {
-    "single": Kernel(_single_sweep, ("x", "beta", "step_size", "averaging", "cache", "age")),
+    "single": Kernel(single_site.sweep_chain, single_site.ARRAYS),
     "exchange": Kernel(_exchange_sweep, ("x", "beta", "cache", "age")),
     "gaussian": Kernel(random_walk.walk_sweep, ("x", "beta", "u", "step_size", "averaging"), scratch_rows=1),
 }
@@ -235,7 +183,7 @@ class Metropolis(Sampler):
         if self.move == "gaussian":
             return target, warmup, energy.domain == "angle"
         q = protocols.n_states(energy) if discrete else 0
-        return _KIND[energy.domain], q, scan_order(energy), target, warmup
+        return single_site.KIND[energy.domain], q, scan_order(energy), target, warmup
 
     def advance(
         self, energy: Any, state: State, settings: tuple, draws: int, thin: int, out: np.ndarray | None = None,
@@ -244,6 +192,8 @@ class Metropolis(Sampler):
         """Run draws * thin sweeps in place."""
         if isinstance(settings, fast_lattice.FastLattice):
             return settings.advance(state, draws, thin, out, acceptance)
+        if self.move == "single" and protocols.is_compiled(energy):
+            return single_site.advance(energy, state, settings, draws, thin, out, first, acceptance)
         return super().advance(energy, state, settings, draws, thin, out, first, acceptance)
 
     def sweep_array(self, energy: Any, state: State, settings: tuple, adapting: int) -> np.ndarray:
@@ -268,5 +218,5 @@ class Metropolis(Sampler):
                 _exchange_propose_chains(x, y, streams)
             _accept_chains(x, y, u, protocols.reduced(energy, y, beta), streams, acceptance)
         acceptance /= x.shape[1]
-        adapt_chains(step_size, averaging, acceptance, target, warmup, adapting, kind == ANGLE)
+        adapt_chains(step_size, averaging, acceptance, target, warmup, adapting, kind == single_site.ANGLE)
         return acceptance

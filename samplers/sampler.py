@@ -7,7 +7,7 @@ it keep for each chain?), the compiled `sweep` of one chain, and `sweep_array`, 
 import itertools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, ClassVar, NamedTuple
 
 import numba
@@ -201,15 +201,19 @@ def get_threads() -> int:
 
 
 def over_chains(part: Callable[[slice], None], chains: int) -> None:
-    """Call part(rows) for slices that together cover all chains, one slice a thread."""
+    """Call part(rows) for slices that together cover all chains, one slice a thread, the first on the caller's own."""
     global _pool
     threads = min(_threads, chains)
     if threads <= 1:
         part(slice(0, chains))
         return
     if _pool is None or _pool[:2] != (os.getpid(), _threads):
-        _pool = (os.getpid(), _threads, ThreadPoolExecutor(_threads, thread_name_prefix="ebmlab"))
-    edges = np.linspace(0, chains, threads + 1).astype(int)
-    jobs = [_pool[2].submit(part, slice(a, b)) for a, b in itertools.pairwise(edges)]
+        _pool = (os.getpid(), _threads, ThreadPoolExecutor(_threads - 1, thread_name_prefix="ebmlab"))
+    edges = [chains * k // threads for k in range(threads + 1)]
+    jobs = [_pool[2].submit(part, slice(a, b)) for a, b in itertools.pairwise(edges[1:])]
+    try:
+        part(slice(0, edges[1]))
+    finally:
+        wait(jobs)  # also after an error: they write into arrays of the caller
     for job in jobs:
         job.result()

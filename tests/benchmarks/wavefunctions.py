@@ -11,6 +11,7 @@ import ebm
 import samplers
 
 CHECK_CHAINS, CHECK_SWEEPS = 128, 400  # at N = 400 the chains take a hundred sweeps to settle
+CHAINS = 1024  # of ours; of the peer, what is fastest
 
 
 def parameters(sites: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -83,8 +84,8 @@ def wavefunction(sites: int, goal: float) -> Line:
     sides = [NetKet(sites, chains, dtype).side() for chains, dtype in settings]
 
     def work(n: int) -> float:
-        _sample(energy, 256, n, False)
-        return float(n * 256 * sites)
+        _sample(energy, CHAINS, n, False)
+        return float(n * CHAINS * sites)
 
     ours = Side("ebmlab", work)
     return compare(f"RBM wavefunction, N = M = {sites}", "proposals/s", goal, [ours], sides, [check])

@@ -18,6 +18,11 @@ from samplers.initial import initial
 SAMPLERS = {"single": samplers.Metropolis(), "exchange": samplers.Metropolis("exchange"), "gibbs": samplers.Gibbs()}
 
 
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samplers.sampler._threads", 1)  # four chains on it stand side by side
+
+
 def _state(energy: Any, sampler: samplers.Sampler, chains: int = 4) -> dict[str, np.ndarray]:
     x, beta = initial(energy, chains, 3), np.full(chains, 0.6)
     state = {"x": x, "beta": beta, "stream": random.make_streams(5, chains)}
