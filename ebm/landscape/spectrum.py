@@ -155,7 +155,8 @@ def extreme_eigenvalues(energy: Any, x: Any, count: int = 1, *, steps: int = 100
         steps: products H v; residuals say whether they were enough.
         seed: of the first vector.
     Returns:
-        (lowest, highest), each with `count` values from the end inwards, unit `vectors` (count, sites) and `residuals`
+        (lowest, highest), each with `count` values (fewer if not so many differ) from the end inwards, unit
+        `vectors` (count, sites) and `residuals`
         |H v - theta v|, which bound the distance to an eigenvalue of H.
     Raises:
         TypeError: not an energy of real numbers or angles.
