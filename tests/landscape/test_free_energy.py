@@ -16,6 +16,11 @@ MAGNET, COLD = ebm.Ising((4, 4)), 0.5  # T = 2, below the transition at 2.27
 LARGEST_Z = 5.0  # a false alarm in a million
 
 
+def magnetisation(x: np.ndarray) -> np.ndarray:
+    """m of configurations (n, 4, 4)."""
+    return x.mean((1, 2))
+
+
 def exact_magnetisation(beta: float) -> tuple[np.ndarray, np.ndarray]:
     """The values of m and their exact probabilities, by enumeration."""
     m = np.concatenate([x.reshape(len(x), -1).mean(1) for x in exact.states((4, 4), "spin")])
@@ -25,10 +30,9 @@ def exact_magnetisation(beta: float) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_free_energy_of_a_cold_magnet_and_its_barrier_match_enumeration() -> None:
     run = samplers.sample(
-        MAGNET, samplers.Gibbs(), chains=4, draws=40_000, beta=COLD, seed=1, keep_x=False,
-        observables={"m": ebm.magnetisation}, progress=False,
+        MAGNET, samplers.Gibbs(), chains=4, draws=40_000, beta=COLD, seed=1, progress=False
     )  # fmt: skip
-    F = free_energy("m", run)
+    F = free_energy(magnetisation, run)
     levels, p = exact_magnetisation(COLD)
     np.testing.assert_allclose(F.q, levels[np.isin(levels, F.q)])
     theory = -np.log(p[np.isin(levels, F.q)]) / COLD
@@ -48,8 +52,7 @@ def test_a_ladder_with_mbar_weights_reaches_a_barrier_that_one_run_does_not() ->
     betas = np.array([0.25, 0.4, COLD])
     runs = [
         samplers.sample(
-            MAGNET, samplers.Gibbs(), chains=4, draws=4000, beta=float(b), seed=k, keep_x=False,
-            observables={"m": ebm.magnetisation}, progress=False,
+            MAGNET, samplers.Gibbs(), chains=4, draws=4000, beta=float(b), seed=k, progress=False
         )
         for k, b in enumerate(betas)
     ]  # fmt: skip
@@ -59,7 +62,7 @@ def test_a_ladder_with_mbar_weights_reaches_a_barrier_that_one_run_does_not() ->
     for run in runs:
         u = betas[:, None, None] * run.energy
         log_w.append(-u[-1] - np.logaddexp.reduce(-u - log_z[:, None, None], axis=0))
-    F = free_energy("m", runs, beta=COLD, log_weights=log_w)
+    F = free_energy(magnetisation, runs, beta=COLD, log_weights=log_w)
     levels, p = exact_magnetisation(COLD)
     theory = -np.log(p) / COLD
     for q, f in zip(levels, theory, strict=True):
