@@ -19,18 +19,24 @@ from ebm import landscape
 
 SURFACE, BOX = ebm.MullerBrown(), [(-1.5, 1.2), (-0.2, 2.0)]
 WIDE = [(-2.2, 1.8), (-1.2, 2.8)]  # all of the mass at the temperatures below
-PUBLISHED = {"minimum A": -146.700, "minimum B": -108.167, "minimum C": -80.768, "saddle CB": -72.249, "saddle AC": -40.665}
+PUBLISHED = {
+    "minimum A": -146.700,
+    "minimum B": -108.167,
+    "minimum C": -80.768,
+    "saddle CB": -72.249,
+    "saddle AC": -40.665,
+}
 TEMPERATURE, RADIUS = 20.0, 0.2  # of dynamics and free energy; of the discs A and B
 LADDER = (0.01, 0.018, 0.03, 1.0 / TEMPERATURE)  # inverse temperatures of parallel tempering
 STEP = 5e-6  # of Langevin dynamics: 0.02 of the fastest relaxation time, 1 / 4068 in well A
 EDGES = np.linspace(-1.3, 1.1, 31)
 PICTURES = {
-    "surface.png": "Left: the energy surface, its three minima and two saddles, and the minimum-energy path. Right: the "
-    "energy along the path.",
+    "surface.png": "Left: the energy surface, its three minima and two saddles, and the minimum-energy path. Right: "
+    "the energy along the path.",
     "basins.png": "Left: to which minimum steepest descent leads from each point. Right: the disconnectivity graph, in "
     "which two wells are joined at the lowest saddle between them.",
-    "dynamics.png": "Left: the committor, the probability to reach the disc B before the disc A, at T = 20. Right: free "
-    "energy along x at T = 20, from chains and by quadrature.",
+    "dynamics.png": "Left: the committor, the probability to reach the disc B before the disc A, at T = 20. Right: "
+    "free energy along x at T = 20, from chains and by quadrature.",
 }
 
 
@@ -80,9 +86,45 @@ def draw(
     report.save(picture, folder / "dynamics.png")
 
 
+def tempered_chains(file: Path, draws: int, seed: int) -> samplers.Chains:
+    """Return chains of parallel tempering at T = 20, and keep a short run of the same kind in a file."""
+    ladder = samplers.ParallelTempering(samplers.MALA(), LADDER)
+    settings: dict = {"thin": 2, "beta": LADDER[-1], "seed": seed, "progress": False}
+    samplers.sample(SURFACE, ladder, draws=500, store=report.new_file(file), **settings)
+    return samplers.sample(SURFACE, ladder, chains=8, draws=draws, **settings)
+
+
+def tell(
+    wells: list, tops: list, path: landscape.MinimumEnergyPath, tree: landscape.DisconnectivityGraph,
+    committor: landscape.Committor, counted: tuple[float, float], z: np.ndarray,
+) -> list[str]:  # fmt: skip
+    """Return the tables of the stationary points and of the comparisons, and a sentence."""
+    rows = [
+        [name, f"{p.x[0]:.6f}, {p.x[1]:.6f}", f"{p.energy:.6f}", f"{value:.3f}", f"{p.gradient_norm:.0e}",
+         ", ".join(f"{e:.1f}" for e in p.eigenvalues)]
+        for (name, value), p in zip(PUBLISHED.items(), wells + tops, strict=True)
+    ]  # fmt: skip
+    points = report.table(["point", "x, y", "energy", "published", "gradient left", "Hessian eigenvalues"], rows)
+    climbs = [tops[1].energy - well.energy for well in wells[:2]]
+    counts = report.with_error(*counted)
+    rows = [
+        ["barrier from A, along the path", f"{path.barrier:.6f}", f"{climbs[0]:.6f} (saddle AC)"],
+        ["barrier from B", f"{path.barrier_back:.6f}", f"{climbs[1]:.6f} (saddle AC)"],
+        ["energy at which B and C join", f"{tree.height_between(1, 2):.6f}", f"{tops[0].energy:.6f} (saddle CB)"],
+        ["transitions from A to B in a unit of time", f"{counts} (counted)", f"{committor.rate:.4f} (committor)"],
+        ["largest |z| of F(x) from quadrature", f"{np.abs(z).max():.1f}", f"95% below 3.1 for {len(z)} normal numbers"],
+    ]
+    verdict = (
+        f"The path of length {path.arc[-1]:.3f} passes {len(path.saddles)} saddles; the gradients of its images across "
+        f"it are {path.across:.1e} of the largest gradient. F differs from quadrature by {np.sqrt(np.mean(z**2)):.2f} "
+        "standard errors (root mean square)."
+    )
+    return [points, report.table(["what", "found", "theory"], rows), verdict]
+
+
 def main(
-    folder: Path = report.RESULTS / "muller_brown", n: int = 201, chains: int = 64, draws: int = 20_000,
-    tempered: int = 20_000, seed: int = 1,
+    folder: Path = report.RESULTS / "muller_brown", n: int = 201, chains: int = 64, draws: int = 40_000,
+    tempered: int = 40_000, seed: int = 1,
 ) -> dict:  # fmt: skip
     """Find all that there is on the surface, compare, and write the folder."""
     clock = report.begin(folder)
@@ -91,48 +133,21 @@ def main(
     tops = landscape.saddles(SURFACE, np.stack([saddle.x for saddle in path.saddles]))
     basins = landscape.basins(SURFACE, BOX, wells, n=n)
     tree = landscape.disconnectivity_graph(SURFACE, wells, tops)
-    a, b = wells[0].x, wells[1].x
-    discs = landscape.disc(a, RADIUS), landscape.disc(b, RADIUS)
-    committor = landscape.committor(SURFACE, WIDE, *discs, beta=1.0 / TEMPERATURE, n=2 * n)
+    discs = [landscape.disc(well.x, RADIUS) for well in wells[:2]]
+    committor = landscape.committor(SURFACE, WIDE, discs[0], discs[1], beta=1.0 / TEMPERATURE, n=2 * n)
     print(f"geometry and committor: {clock():.0f} s")
-    counted = count_transitions(a, b, chains, draws, seed)
+    counted = count_transitions(wells[0].x, wells[1].x, chains, draws, seed)
     print(f"Langevin chains: {clock():.0f} s")
-    file = report.new_file(folder / "tempered.h5")
-    ladder = samplers.ParallelTempering(samplers.MALA(), LADDER)
-    run = samplers.sample(
-        SURFACE, ladder, chains=8, draws=tempered, thin=2, beta=LADDER[-1], init=np.tile(a, (8, 1)), seed=seed,
-        progress=False,
-    )  # fmt: skip
+    run = tempered_chains(folder / "tempered.h5", tempered, seed)
     free = landscape.free_energy(lambda x: x[:, 0], run, EDGES, name="x")
     lowest, exact = int(np.argmin(free.values)), exact_free_energy()
     exact = exact - exact[lowest]
-    kept = samplers.sample(SURFACE, ladder, draws=500, beta=LADDER[-1], seed=seed, store=file, progress=False)
-    differences = np.array([free.difference(free.q[lowest], q) for q in np.delete(free.q, lowest)])
-    z = (differences[:, 0] - np.delete(exact, lowest)) / differences[:, 1]
+    others = np.flatnonzero((free.probabilities > 0.0) & (np.arange(len(exact)) != lowest))
+    differences = np.array([free.difference(free.q[lowest], free.q[k]) for k in others])
+    z = (differences[:, 0] - exact[others]) / differences[:, 1]
     draw(folder, wells, tops, path, basins, tree, committor, free, exact)
-
-    rows = [
-        [name, f"{p.x[0]:.6f}, {p.x[1]:.6f}", f"{p.energy:.6f}", f"{value:.3f}", f"{p.gradient_norm:.0e}",
-         ", ".join(f"{e:.1f}" for e in p.eigenvalues)]
-        for (name, value), p in zip(PUBLISHED.items(), wells + tops, strict=True)
-    ]  # fmt: skip
-    points = report.table(["point", "x, y", "energy", "published", "gradient left", "Hessian eigenvalues"], rows)
-    barriers = report.table(
-        ["what", "found", "theory"],
-        [
-            ["barrier from A, along the path", f"{path.barrier:.6f}", f"{tops[1].energy - wells[0].energy:.6f} (saddle AC)"],
-            ["barrier from B", f"{path.barrier_back:.6f}", f"{tops[1].energy - wells[1].energy:.6f} (saddle AC)"],
-            ["energy at which B and C join", f"{tree.height_between(1, 2):.6f}", f"{tops[0].energy:.6f} (saddle CB)"],
-            ["transitions from A to B in a unit of time, counted", report.with_error(*counted), f"{committor.rate:.4f} (committor)"],
-            ["largest |z| of F(x) in its bins, from quadrature", f"{np.abs(z).max():.1f}", f"below 3.5 in 95% of runs of {len(z)} bins"],
-        ],
-    )  # fmt: skip
-    verdict = (
-        f"The path of length {path.arc[-1]:.3f} passes {len(path.saddles)} saddles; its images' gradients across it are "
-        f"{path.across:.1e} of the largest gradient. F differs from quadrature by {np.sqrt(np.mean(z**2)):.2f} standard "
-        f"errors (root mean square); swap rates of the ladder {kept.tempering.swap_rates.min():.2f} or more."
-    )
-    print(points, barriers, verdict, sep="\n\n")
+    told = tell(wells, tops, path, tree, committor, counted, z)
+    print(*told, sep="\n\n")
     numbers = {
         "energies": [p.energy for p in wells + tops], "published": list(PUBLISHED.values()),
         "barrier": path.barrier, "barrier_back": path.barrier_back, "path_length": path.arc[-1],
@@ -140,7 +155,7 @@ def main(
         "free_energy": {"x": free.q, "F": free.values, "error": free.errors, "exact": exact, "z": z},
     }  # fmt: skip
     settings = {"n": n, "chains": chains, "draws": draws, "tempered": tempered, "seed": seed, "seconds": round(clock())}
-    report.write(folder, __file__, __doc__, [points, barriers, verdict], PICTURES, numbers, settings)
+    report.write(folder, __file__, __doc__, told, PICTURES, numbers, settings)
     return numbers
 
 

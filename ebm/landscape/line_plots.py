@@ -46,7 +46,7 @@ def plot_path(path: "MinimumEnergyPath", axes: "Axes | None" = None) -> "Axes":
             va = "bottom" if side > 0 else "top"
             axes.text(s, e + 0.03 * side * height, f"{e:.5g}", ha="center", va=va, fontsize="small")
     axes.set(xlabel="arc length along the path", ylabel="energy E")
-    axes.set_title(f"minimum-energy path: barrier {path.barrier:.5g}, back {path.barrier_back:.5g}")
+    axes.set_title(f"minimum-energy path, barrier {path.barrier:.5g}")
     axes.margins(x=0.08, y=0.15)
     axes.legend(frameon=False)
     return axes
@@ -67,13 +67,10 @@ def plot_tree(tree: "DisconnectivityGraph", axes: "Axes | None" = None) -> "Axes
     for node in np.argsort(tree.heights[tree.leaves :], kind="stable") + tree.leaves:
         place[node] = place[tree.parents == node].mean()
     span = float(np.ptp(tree.heights)) or 1.0
-    for node, parent in enumerate(tree.parents):
-        top = tree.heights[parent] if parent >= 0 else tree.heights.max() + 0.08 * span
-        if parent >= 0:
-            axes.plot([place[node], place[parent]], [top, top], color="0.3", linewidth=1.2)
-        axes.plot([place[node]] * 2, [tree.heights[node], top], color="0.3", linewidth=1.2)
-        if node >= tree.leaves:
-            axes.plot(place[node], top if parent < 0 else tree.heights[node], "", color="0.3")
+    joined = tree.parents >= 0
+    tops = np.where(joined, tree.heights[tree.parents], tree.heights.max() + 0.08 * span)
+    axes.vlines(place, tree.heights, tops, color="0.3", linewidth=1.2)
+    axes.hlines(tops[joined], place[joined], place[tree.parents[joined]], color="0.3", linewidth=1.2)
     axes.plot(place[: tree.leaves], tree.heights[: tree.leaves], "o", color=OKABE_ITO[0], label="minima")
     if tree.leaves <= MOST_NAMED:
         for leaf in range(tree.leaves):
@@ -84,7 +81,7 @@ def plot_tree(tree: "DisconnectivityGraph", axes: "Axes | None" = None) -> "Axes
             text = f" {tree.heights[node]:.5g}"
             axes.text(place[node], tree.heights[node] + 0.01 * span, text, ha="left", va="bottom", fontsize="small")
     axes.set(ylabel="energy E", title=f"disconnectivity graph: {tree.leaves} minima", xticks=[])
-    axes.set_xlabel("minima; lines join where a path between them can be lowest")
+    axes.set_xlabel("minima, joined at the lowest pass between them")
     axes.margins(x=0.15, y=0.12)
     return axes
 
@@ -121,7 +118,11 @@ def plot_free_energy(found: "FreeEnergy", axes: "Axes | None" = None) -> "Axes":
     errors = np.where(np.isfinite(found.errors), found.errors, 0.0)[seen]
     q, f = found.q[seen], found.values[seen]
     axes.errorbar(q, f, errors, fmt="o-", color=OKABE_ITO[0], markersize=4, capsize=2, label="from chains, one sigma")
-    axes.set(xlabel=found.name, ylabel=f"free energy F({found.name}) - min F", title="free energy along a coordinate")
+    axes.set(
+        xlabel=found.name,
+        ylabel=f"free energy F({found.name}) - min F",
+        title=f"free energy at T = {found.temperature:.4g}",
+    )
     axes.legend(frameon=False)
     return axes
 

@@ -55,6 +55,8 @@ def plot_grid(
     >>> plot_grid(grid(ebm.DoubleWell(), [(-2, 2)]), Figure().subplots()).get_ylabel()
     'energy E'
     """
+    from matplotlib.ticker import MaxNLocator
+
     axes = new_axes(axes)
     if len(surface.axes) == 1:
         axes.plot(surface.axes[0], surface.energies, color=OKABE_ITO[0])
@@ -63,16 +65,18 @@ def plot_grid(
         return axes
     low = float(surface.energies.min())
     top = float(np.quantile(surface.energies, SHOWN)) if highest is None else highest
-    levels = np.linspace(low, top if top > low else low + 1.0, LEVELS + 1)
+    levels = MaxNLocator(LEVELS).tick_values(low, top if top > low else low + 1.0)  # round numbers
     extend = "max" if surface.energies.max() > levels[-1] else "neither"
     filled = axes.contourf(*surface.axes, surface.energies.T, levels=levels, cmap="cividis", extend=extend)
-    axes.contour(*surface.axes, surface.energies.T, levels=levels[::2], colors="white", linewidths=0.4, alpha=0.5)
+    axes.contour(
+        *surface.axes, surface.energies.T, levels=levels[::2], colors="white", linewidths=0.5, linestyles="solid"
+    )
     axes.figure.colorbar(filled, ax=axes, label=label)
     if path is not None:
         axes.plot(*np.asarray(path).T, color="white", linewidth=2.0, label="minimum-energy path")
     _mark(axes, points)
     if path is not None or len(points):
-        axes.legend(loc="best", framealpha=0.7, facecolor="0.75", edgecolor="none")
+        axes.legend(loc="best", frameon=True, framealpha=0.85, facecolor="0.8", edgecolor="none")
     axes.set(xlabel=surface.names[0], ylabel=surface.names[1], title=f"{label} in the plane")
     return axes
 
@@ -106,13 +110,13 @@ def plot_basins(found: "Basins", axes: "Axes | None" = None, *, points: "Sequenc
     )
     top = float(np.quantile(surface.energies, SHOWN))
     levels = np.linspace(surface.energies.min(), top, LEVELS // 2)
-    axes.contour(*surface.axes, surface.energies.T, levels=levels, colors="0.2", linewidths=0.6)
+    axes.contour(*surface.axes, surface.energies.T, levels=levels, colors="0.2", linewidths=0.6, linestyles="solid")
     for k, minimum in enumerate(found.minima):
         share = float(np.mean(found.labels == k))
         text = f"minimum, E = {minimum.energy:.4g}: {share:.0%} of the plane"
         axes.plot(*minimum.x, "o", color=colours[k + 1], markeredgecolor="black", markersize=9, label=text)
     _mark(axes, points)
-    axes.legend(loc="upper right", framealpha=0.85)
+    axes.legend(loc="upper right", frameon=True, framealpha=0.85)
     axes.set(xlabel=surface.names[0], ylabel=surface.names[1], title="basins of attraction")
     return axes
 
@@ -138,7 +142,7 @@ def plot_committor(found: "Committor", axes: "Axes | None" = None) -> "Axes":
     axes.figure.colorbar(colours, ax=axes, label="probability q to reach B before A")
     top = float(np.quantile(surface.energies, SHOWN))
     levels = np.linspace(surface.energies.min(), top, LEVELS // 2)
-    axes.contour(*surface.axes, surface.energies.T, levels=levels, colors="0.55", linewidths=0.5)
+    axes.contour(*surface.axes, surface.energies.T, levels=levels, colors="0.55", linewidths=0.5, linestyles="solid")
     tenths = axes.contour(*surface.axes, found.q.T, levels=[0.1, 0.3, 0.5, 0.7, 0.9], colors="black", linewidths=1.2)
     axes.clabel(tenths, fmt="%.1f")
     for side, name in enumerate("AB"):

@@ -19,7 +19,7 @@ from ebm.landscape import (
     slice_through,
 )
 
-PROBES, LARGEST_Z = 200, 5.0
+PROBES, LARGEST_Z = 100, 5.0
 
 
 def small_network(seed: int = 0) -> NetworkLoss:
@@ -128,7 +128,7 @@ def test_each_probe_integrates_polynomials_exactly() -> None:
 def test_the_density_is_that_of_all_eigenvalues() -> None:
     network = small_network()
     exact = np.linalg.eigvalsh(dense_hessian(network))
-    found = hessian_spectrum(network, network.weights, probes=40, steps=21, seed=2)
+    found = hessian_spectrum(network, network.weights, probes=30, steps=21, seed=2)
     values, width = np.linspace(exact[0] - 1.0, exact[-1] + 1.0, 4001), 0.1
     density = found.density(values, width)
     assert np.trapezoid(density, values) == pytest.approx(1.0, abs=1e-6)

@@ -135,7 +135,7 @@ def _lowest_pass(e: np.ndarray, sites: int, a: int, b: int) -> float:
 
 @pytest.mark.parametrize("discrete", [True, False])
 def test_flooding_finds_all_minima_and_the_lowest_passes(discrete: bool) -> None:
-    rng, sites = np.random.default_rng(3), 7
+    rng, sites = np.random.default_rng(3), 6
     upper = np.triu(rng.choice([-1.0, 1.0], (sites, sites)) if discrete else rng.normal(size=(sites, sites)), 1)
     glass = ebm.BoltzmannMachine(upper + upper.T, domain="spin")
     e = np.concatenate([glass(x) for x in exact.states((sites,), "spin")]).round(9)
