@@ -112,7 +112,11 @@ def tell(
         ["barrier from B", f"{path.barrier_back:.6f}", f"{climbs[1]:.6f} (saddle AC)"],
         ["energy at which B and C join", f"{tree.height_between(1, 2):.6f}", f"{tops[0].energy:.6f} (saddle CB)"],
         ["transitions from A to B in a unit of time", f"{counts} (counted)", f"{committor.rate:.4f} (committor)"],
-        ["largest |z| of F(x) from quadrature", f"{np.abs(z).max():.1f}", f"95% below 3.1 for {len(z)} normal numbers"],
+        [
+            "F(x) from quadrature, at most",
+            f"{np.abs(z).max():.1f} sigma",
+            f"3.1 sigma in 95% of {len(z)} normal numbers",
+        ],
     ]
     verdict = (
         f"The path of length {path.arc[-1]:.3f} passes {len(path.saddles)} saddles; the gradients of its images across "

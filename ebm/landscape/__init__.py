@@ -10,6 +10,7 @@ differences of the gradient. Every result has a `plot`.
     attraction.py    basins, descend: to which minimum steepest descent leads
     trees.py         disconnectivity_graph: which minima an energy separates
     flooding.py      flood: the same exactly, for a small discrete energy
+    forest.py        lakes that join: what both of these build on
     free_energies.py free_energy: F(q) = -T ln p(q) from chains, with errors
     committors.py    committor, disc: the probability to reach B before A, in the plane
     networks.py      NetworkLoss: a network's loss as an energy of its weights; filter_directions, interpolation

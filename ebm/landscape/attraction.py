@@ -145,7 +145,8 @@ class _Targets:
         self.angles = energy.domain == "angle"
         self.x = np.stack([minimum.x.ravel() for minimum in minima])  # (k, sites)
         self.energies = np.array([minimum.energy for minimum in minima])
-        self.hessians = [np.einsum("ki,k,kj->ij", m, p.eigenvalues, m) for p in minima for m in [_flat(p.modes)]]
+        modes = [minimum.modes.reshape(len(minimum.modes), -1) for minimum in minima]
+        self.hessians = [(m.T * minimum.eigenvalues) @ m for m, minimum in zip(modes, minima, strict=True)]
         gaps = [np.linalg.norm(self._from(self.x, k), axis=1) for k in range(len(minima))]
         between = [gap[gap > 0.0].min() for gap in gaps if (gap > 0.0).any()]
         self.radius = ARRIVED * min(between, default=1.0)
@@ -164,7 +165,3 @@ class _Targets:
             rounding = 1e-12 * (1.0 + abs(self.energies[k]))
             label[near & (np.abs(e - self.energies[k] - harmonic) <= HARMONIC * harmonic + rounding)] = k
         return label
-
-
-def _flat(modes: np.ndarray) -> np.ndarray:
-    return modes.reshape(len(modes), -1)

@@ -35,7 +35,7 @@ class Committor:
 
     Attributes:
         surface: the energy on the grid.
-        q: the committor on the grid, (n_1, n_2).
+        q: the committor on the grid, (n_1, n_2), within 1e-6 of 0 to 1: not clipped.
         inside: 0 in A, 1 in B, -1 between, (n_1, n_2).
         rate: nu, transitions from A to B in a unit of time in equilibrium (as many go back).
         temperature: T.
@@ -94,10 +94,10 @@ def committor(
     surface = grid(energy, box, n)
     if len(surface.axes) != 2:
         raise ValueError(f"box must be two pairs (low, high), got {len(surface.axes)}")
-    if not np.isfinite(surface.energies).all():
-        raise ValueError("energy must be finite in the box, got inf: make the box smaller")
     inside = _regions(surface, a, b)
     first, second, energies, spacing_ratio = _edges(energy, surface)
+    if not (np.isfinite(surface.energies).all() and np.isfinite(energies).all()):
+        raise ValueError("energy must be finite in the box, got inf: make the box smaller")
     # Reduced energy of each resistor, its shape included: c = exp(-height).
     height = beta * (energies - surface.energies.min()) - np.log(spacing_ratio)
     q = _solve(first, second, height, inside.ravel())
@@ -105,7 +105,6 @@ def committor(
         raise ValueError(
             f"beta must be smaller: rounding spoils the committor, which got {q.min():.2g} to {q.max():.2g}"
         )
-    q = np.clip(q, 0.0, 1.0)
     cell = np.prod([axis[1] - axis[0] for axis in surface.axes])
     z = _trapezoid_sum(np.exp(-beta * (surface.energies - surface.energies.min()))) * cell
     rate = float(np.sum(np.exp(-height) * (q[first] - q[second]) ** 2)) / (beta * z)

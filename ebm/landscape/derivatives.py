@@ -97,6 +97,8 @@ def hessian_vector(energy: Any, x: np.ndarray, v: np.ndarray) -> np.ndarray:
 
         point = _tensor(energy, x).requires_grad_(True)
         (slope,) = torch.autograd.grad(_one(energy, point), point, create_graph=True)
+        if not slope.requires_grad:  # an energy linear in x
+            return np.zeros_like(v)
         (product,) = torch.autograd.grad(slope @ _tensor(energy, v), point)
         return product.to(torch.float64).cpu().numpy()
     return length * _differences(energy, x, v[None] / length)[0]

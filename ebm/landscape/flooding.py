@@ -11,7 +11,8 @@ import numpy as np
 
 from ebm.exact.configurations import count_states, state_at, states
 from ebm.landscape import derivatives
-from ebm.landscape.trees import DisconnectivityGraph, _Forest
+from ebm.landscape.forest import Forest
+from ebm.landscape.trees import DisconnectivityGraph
 from samplers import protocols
 
 MOST = 2**18
@@ -46,7 +47,7 @@ def flood(energy: Any, tolerance: float = 1e-9) -> DisconnectivityGraph:
         raise ValueError(f"energy must be finite, got {e[~np.isfinite(e)][0]}")
     levels, level = _levels(e, tolerance)
     first, second, height = _tree_edges(n, q, sites, level)
-    forest, sizes, representatives = _Forest(e), [], []
+    forest, sizes, representatives = Forest(n), [], []
     starts = np.searchsorted(height, np.arange(len(levels) + 1))
     order = np.argsort(level, kind="stable")  # configurations by level
     of_level = np.searchsorted(level[order], np.arange(len(levels) + 1))
@@ -99,7 +100,7 @@ def _tree_edges(n: int, q: int, sites: int, level: np.ndarray) -> tuple[np.ndarr
 
 
 def _leaves_first(
-    energy: Any, q: int, forest: _Forest, sizes: list[int], representatives: list[int]
+    energy: Any, q: int, forest: Forest, sizes: list[int], representatives: list[int]
 ) -> DisconnectivityGraph:
     """Renumber the nodes so that leaves come first, unions after them by rising energy."""
     heights, parents = np.array(forest.heights), np.array(forest.parents)

@@ -11,6 +11,7 @@ order the fluctuation of F_k is that of a_n = -T w_n (1[q_n in bin k] - p_k) / (
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,21 +36,27 @@ class FreeEnergy:
         q: centres of the bins, or the values of a discrete coordinate, (bins,).
         widths: of the bins, (bins,); ones for a discrete coordinate, whose F is -T ln p(q) of the value itself.
         values: F, (bins,), in the unit of E; the lowest is 0; inf where no draw is.
-        errors: standard errors of F before that shift, (bins,); inf where it cannot be known.
         probabilities: share of all draws in each bin, weighted, (bins,).
         temperature: T = 1 / beta.
+        name: of the coordinate.
+        discrete: whether each bin is one value of the coordinate.
     """
 
     q: np.ndarray
     widths: np.ndarray
     values: np.ndarray
-    errors: np.ndarray
     probabilities: np.ndarray
     temperature: float
     name: str
+    discrete: bool
     _runs: list["Chains"]
     _bins: list[np.ndarray]  # the bin of each draw, (chains, draws), of each run
     _weights: list[np.ndarray]  # of each draw; their mean over all runs is 1
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """Standard errors of F before the lowest was taken off, (bins,); inf where it cannot be known."""
+        return np.array([self._error(k) if p > 0.0 else np.inf for k, p in enumerate(self.probabilities)])
 
     def difference(self, first: float, last: float) -> tuple[float, float]:
         """Return F(last) - F(first) and its standard error, for the bins that hold these values of q.
@@ -58,9 +65,10 @@ class FreeEnergy:
         """
         a, b = (int(np.argmin(np.abs(self.q - value))) for value in (first, last))
         for k, value in ((a, first), (b, last)):
-            # A relative half width more, for a value on the outer edge.
-            if not abs(self.q[k] - value) <= 0.5 * self.widths[k] * (1 + 1e-9):
-                raise ValueError(f"q must lie in a bin between {self.q[0]:g} and {self.q[-1]:g}, got {value}")
+            reach = 1e-9 * max(1.0, abs(value)) if self.discrete else 0.5 * self.widths[k] * (1.0 + 1e-9)
+            if not abs(self.q[k] - value) <= reach:
+                need = "be one of its values" if self.discrete else "lie in a bin"
+                raise ValueError(f"q must {need} between {self.q[0]:g} and {self.q[-1]:g}, got {value}")
         if a == b:
             return 0.0, 0.0
         if self.probabilities[a] == 0.0 or self.probabilities[b] == 0.0:
@@ -130,7 +138,7 @@ def free_energy(
         raise ValueError(f"log_weights must be given for runs of several beta, got {[run.beta for run in runs]}")
     temperature = 1.0 / positive(beta, "beta")
     series = [series_of(coordinate, run) for run in runs]
-    q, widths, edges = _binning(np.concatenate([values.ravel() for values in series]), bins)
+    q, widths, edges, discrete = _binning(np.concatenate([values.ravel() for values in series]), bins)
     where = [_bin_of(values, edges) for values in series]
     total = sum(np.bincount(b[b >= 0], w[b >= 0], len(q)) for b, w in zip(where, weights, strict=True))
     # Of all draws, so that the influence of a draw outside the bins is right; F is of the conditional law in any case.
@@ -139,12 +147,8 @@ def free_energy(
         raise ValueError(f"bins must hold at least one draw, got none between {edges[0]:g} and {edges[-1]:g}")
     with np.errstate(divide="ignore"):
         values = -temperature * np.log(p / widths)
-    result = FreeEnergy(
-        q, widths, values - values.min(), np.full(len(q), np.inf), p, temperature, name, runs, where, weights
-    )
-    errors = np.array([result._error(k) if p[k] > 0.0 else np.inf for k in range(len(q))])
-    object.__setattr__(result, "errors", errors)  # they need the rest of it
-    return result
+    values -= values.min()
+    return FreeEnergy(q, widths, values, p, temperature, name, discrete, runs, where, weights)
 
 
 def _weights(log_weights: Any, runs: Sequence["Chains"]) -> list[np.ndarray]:
@@ -164,20 +168,20 @@ def _weights(log_weights: Any, runs: Sequence["Chains"]) -> list[np.ndarray]:
     return [w / mean for w in weights]
 
 
-def _binning(values: np.ndarray, bins: int | Sequence[float] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centres, widths and edges of the bins."""
+def _binning(values: np.ndarray, bins: int | Sequence[float] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    """Centres, widths and edges of the bins, and whether each is one value."""
     levels = np.unique(values)
     if bins is None and len(levels) <= DISCRETE:
         middle = 0.5 * (levels[1:] + levels[:-1])
         edges = np.concatenate(([levels[0] - 0.5], middle, [levels[-1] + 0.5]))
-        return levels, np.ones(len(levels)), edges
+        return levels, np.ones(len(levels)), edges, True
     if bins is None or np.ndim(bins) == 0:
         edges = np.linspace(levels[0], levels[-1], integer(40 if bins is None else bins, "bins", 1) + 1)
     else:
         edges = np.asarray(bins, np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0.0).all():
         raise ValueError(f"bins must be a number, or at least two rising edges, got {bins!r}")
-    return 0.5 * (edges[1:] + edges[:-1]), np.diff(edges), edges
+    return 0.5 * (edges[1:] + edges[:-1]), np.diff(edges), edges, False
 
 
 def _bin_of(values: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -85,14 +85,18 @@ class NetworkLoss:
         """Return dE/dw, (n, sites), by autograd."""
         import torch
 
-        return np.array(self._at(w, lambda: self._vector(torch.autograd.grad(self._value(), self._parameters))))
+        return np.array(
+            self._at(
+                w, lambda: self._vector(torch.autograd.grad(self._value(), self._parameters, materialize_grads=True))
+            )
+        )
 
     def hessian_vector(self, w: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Return H v, (sites,), at weights w along v, exactly, by two passes of autograd (Pearlmutter 1994)."""
         import torch
 
         def product() -> np.ndarray:
-            slopes = torch.autograd.grad(self._value(), self._parameters, create_graph=True)
+            slopes = torch.autograd.grad(self._value(), self._parameters, create_graph=True, materialize_grads=True)
             parts = np.split(v, np.cumsum([p.numel() for p in self._parameters])[:-1])
             along = [
                 (slope * torch.as_tensor(part).to(slope).reshape(slope.shape)).sum()

@@ -6,12 +6,13 @@ common ancestor of two minima is the energy that has to be reached on the way fr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ebm.landscape.attraction import NOWHERE, descend
+from ebm.landscape.forest import Forest
 from ebm.landscape.stationary import StationaryPoint
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def disconnectivity_graph(
         >>> round(tree.height_between(0, 2), 3), round(tree.barrier(1, 2), 3)
         (-40.665, 35.918)
     """
+    if not len(minima):
+        raise ValueError("minima must hold at least one minimum, got 0")
     edges, heights = [], []
     for saddle in saddles:
         if saddle.index != 1:
@@ -100,7 +103,7 @@ def disconnectivity_graph(
             heights.append(saddle.energy)
     levels = np.array([minimum.energy for minimum in minima])
     x = np.stack([minimum.x for minimum in minima])
-    forest = _Forest(levels)
+    forest = Forest(len(levels))
     for k, level in enumerate(levels):
         forest.leaf(k, float(level))
     for k in np.argsort(heights, kind="stable"):
@@ -126,54 +129,3 @@ def sides(energy: Any, saddle: StationaryPoint, minima: Sequence[StationaryPoint
     starts = saddle.x.ravel() + ASIDE * reach * np.stack([-mode, mode])
     labels = descend(energy, starts, minima, longest=0.05 * reach)
     return int(labels[0]), int(labels[1])
-
-
-@dataclass
-class _Forest:
-    """Union of lakes with a node of the tree for each; the constructor takes an array as long as there are members."""
-
-    members: np.ndarray
-    heights: list[float] = field(default_factory=list)
-    parents: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.root = list(range(len(self.members)))  # of the lake of each member
-        self.node: dict[int, int] = {}  # of the tree, by the root of its lake
-
-    def find(self, member: int) -> int:
-        root = self.root
-        while root[member] != member:
-            root[member] = root[root[member]]
-            member = root[member]
-        return member
-
-    def leaf(self, member: int, height: float) -> None:
-        """Make the lake of this member a leaf of the tree."""
-        self.node[self.find(member)] = self._new(height)
-
-    def _new(self, height: float) -> int:
-        self.heights.append(height)
-        self.parents.append(-1)
-        return len(self.heights) - 1
-
-    def union(self, edges: Sequence[tuple[int, int]], height: float) -> None:
-        """Join lakes along all edges of one height: a union of two nodes or more makes a new one of this height."""
-        joined: dict[int, list[int]] = {}  # root -> nodes of the lakes that met in it at this height
-        for a, b in edges:
-            first, second = self.find(a), self.find(b)
-            if first == second:
-                continue
-            nodes = joined.pop(first, self._nodes(first)) + joined.pop(second, self._nodes(second))
-            self.root[second] = first
-            self.node.pop(second, None)
-            joined[first] = nodes
-        for root, nodes in joined.items():
-            if len(nodes) == 1:
-                self.node[root] = nodes[0]
-            elif nodes:
-                self.node[root] = self._new(height)
-                for node in nodes:
-                    self.parents[node] = self.node[root]
-
-    def _nodes(self, root: int) -> list[int]:
-        return [self.node[root]] if root in self.node else []
