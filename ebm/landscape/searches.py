@@ -83,7 +83,8 @@ def saddles(
     flat = _starts(energy, starts, "saddles")
     longest, apart = positive(longest, "longest"), positive(apart, "apart")
     accuracy = positive(accuracy, "accuracy")
-    found = [climb(energy, start, longest) for start in flat]
+    with np.errstate(over="ignore", invalid="ignore"):  # of starts that run away to where E is huge
+        found = [climb(energy, start, longest) for start in flat]
     return _named_once(energy, [p for p in found if p is not None and p.index == 1 and p.error <= accuracy], apart)
 
 

@@ -74,6 +74,8 @@ def newton(energy: Any, x: np.ndarray) -> StationaryPoint | None:
         values, vectors, step = _newton_step(energy, x, gradient)
     value = float(derivatives.energies(energy, x[None])[0])
     shape, norm = tuple(energy.shape), float(np.linalg.norm(gradient))
+    if not (np.isfinite(value) and np.isfinite(norm)):
+        return None
     modes = vectors.T.reshape(-1, *shape)
     return StationaryPoint(x.reshape(shape), value, norm, values, modes, float(np.linalg.norm(step)))
 

@@ -130,6 +130,12 @@ def test_a_saddle_of_second_order_is_not_taken_for_one_of_first() -> None:
     assert top is not None and top.index == 2
 
 
+def test_starts_that_run_away_give_no_saddle_and_no_warning() -> None:
+    E = ebm.MullerBrown()
+    (found,) = saddles(E, np.array([[25.0, 25.0], [-0.8, 0.6]]))
+    assert found.energy == pytest.approx(PUBLISHED[-1], abs=1e-3)
+
+
 def test_starts_that_find_no_minimum_are_told() -> None:
     slope = ebm.TorchEnergy(lambda x: torch.where(x[:, 0] > 0, -(x[:, 0] ** 2), x[:, 0] ** 2 + 2 * x[:, 0]), shape=(1,))
     with pytest.warns(RuntimeWarning, match=r"1 of 2 starts found no minimum"):
