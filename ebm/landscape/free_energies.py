@@ -9,6 +9,7 @@ The errors are those of this ratio by the Gamma method (Wolff 2004) in each run,
 order the fluctuation of F_k is that of a_n = -T w_n (1[q_n in bin k] - p_k) / (p_k mean w). Weights are taken as exact.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from samplers.chains import Chains
 
+FEWEST_DRAWS = 50  # that weights must leave for an error to be known
 DISCRETE = 60  # a coordinate of at most so many values has a bin for each
 
 
@@ -113,7 +115,7 @@ def free_energy(
             MBAR make a run (or several) at other temperatures tell of `beta`.
         name: what to call the coordinate in figures.
     Returns:
-        a `FreeEnergy`.
+        a `FreeEnergy`. A RuntimeWarning tells of weights that have collapsed onto a few draws.
     Raises:
         ValueError: several runs without weights, another beta without weights, weights of a wrong
             shape or not finite, bins that are no rising edges or hold no draw.
@@ -138,6 +140,8 @@ def free_energy(
         raise ValueError(f"log_weights must be given for runs of several beta, got {[run.beta for run in runs]}")
     temperature = 1.0 / positive(beta, "beta")
     series = [series_of(coordinate, run) for run in runs]
+    if not all(np.isfinite(values).all() for values in series):
+        raise ValueError("coordinate must be finite for every draw, got nan or inf")
     q, widths, edges, discrete = _binning(np.concatenate([values.ravel() for values in series]), bins)
     where = [_bin_of(values, edges) for values in series]
     total = sum(np.bincount(b[b >= 0], w[b >= 0], len(q)) for b, w in zip(where, weights, strict=True))
@@ -165,12 +169,21 @@ def _weights(log_weights: Any, runs: Sequence["Chains"]) -> list[np.ndarray]:
     top = max(float(array.max()) for array in arrays)
     weights = [np.exp(array - top) for array in arrays]
     mean = sum(w.sum() for w in weights) / sum(w.size for w in weights)
+    worth = sum(w.sum() for w in weights) ** 2 / sum(np.square(w).sum() for w in weights)  # Kish 1965
+    if worth < FEWEST_DRAWS:
+        warnings.warn(
+            f"the weights have collapsed: they leave {worth:.1f} draws of {sum(w.size for w in weights)}, and errors "
+            "are not to be trusted",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return [w / mean for w in weights]
 
 
 def _binning(values: np.ndarray, bins: int | Sequence[float] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     """Centres, widths and edges of the bins, and whether each is one value."""
     levels = np.unique(values)
+    levels = levels[np.concatenate(([True], np.diff(levels) > 1e-9 * np.ptp(levels)))]  # but for rounding
     if bins is None and len(levels) <= DISCRETE:
         middle = 0.5 * (levels[1:] + levels[:-1])
         edges = np.concatenate(([levels[0] - 0.5], middle, [levels[-1] + 0.5]))

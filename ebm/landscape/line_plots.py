@@ -117,7 +117,18 @@ def plot_free_energy(found: "FreeEnergy", axes: "Axes | None" = None) -> "Axes":
     axes, seen = new_axes(axes), found.probabilities > 0.0
     errors = np.where(np.isfinite(found.errors), found.errors, 0.0)[seen]
     q, f = found.q[seen], found.values[seen]
-    axes.errorbar(q, f, errors, fmt="o-", color=OKABE_ITO[0], markersize=4, capsize=2, label="from chains, one sigma")
+    axes.errorbar(
+        q,
+        f,
+        errors,
+        fmt="o-",
+        color=OKABE_ITO[0],
+        linewidth=0.8,
+        elinewidth=1.6,
+        markersize=4,
+        capsize=2,
+        label="from chains, one sigma",
+    )
     axes.set(
         xlabel=found.name,
         ylabel=f"free energy F({found.name}) - min F",

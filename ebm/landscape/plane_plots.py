@@ -113,7 +113,7 @@ def plot_basins(found: "Basins", axes: "Axes | None" = None, *, points: "Sequenc
     axes.contour(*surface.axes, surface.energies.T, levels=levels, colors="0.2", linewidths=0.6, linestyles="solid")
     for k, minimum in enumerate(found.minima):
         share = float(np.mean(found.labels == k))
-        text = f"minimum, E = {minimum.energy:.4g}: {share:.0%} of the plane"
+        text = f"E = {minimum.energy:.4g}, {share:.0%} of the plane"
         axes.plot(*minimum.x, "o", color=colours[k + 1], markeredgecolor="black", markersize=9, label=text)
     _mark(axes, points)
     axes.legend(loc="upper right", frameon=True, framealpha=0.85)

@@ -124,6 +124,12 @@ def test_wrong_arguments_of_free_energy_are_named() -> None:
         free_energy(q, run, log_weights=np.zeros((4, 9)))
     with pytest.raises(ValueError, match="log_weights must be finite"):
         free_energy(q, run, log_weights=np.full((4, 10), np.nan))
+    with pytest.raises(ValueError, match="coordinate must be finite for every draw"):
+        free_energy(lambda x: np.full(len(x), np.nan), run)
+    with pytest.raises(ValueError, match=r"q must be one of its values between -1 and 1, got 0.5"):
+        free_energy(lambda x: np.sign(x[:, 0]), run).difference(-1.0, 0.5)
+    with pytest.warns(RuntimeWarning, match=r"the weights have collapsed: they leave 1.0 draws of 40"):
+        free_energy(q, run, 5, log_weights=np.arange(40.0).reshape(4, 10) * 50.0)
     with pytest.raises(ValueError, match="bins must be a number, or at least two rising edges"):
         free_energy(q, run, [1.0, 0.0])
     with pytest.raises(ValueError, match="bins must hold at least one draw"):

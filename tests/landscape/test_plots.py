@@ -82,7 +82,7 @@ def test_a_path_names_the_energies_of_its_stationary_points() -> None:
 def test_basins_tell_their_share() -> None:
     found = basins(SURFACE, BOX, WELLS, n=10)
     axes = check(found.plot(Figure().subplots(), points=TOPS))
-    assert legend(axes)[0] == f"minimum, E = -146.7: {np.mean(found.labels == 0):.0%} of the plane"
+    assert legend(axes)[0] == f"E = -146.7, {np.mean(found.labels == 0):.0%} of the plane"
     assert len(legend(axes)) == 4
 
 
