@@ -6,7 +6,7 @@ cross entropy in nats of 4,000 digits with a weight decay of |w|^2 / 2000, is an
 Slices are through a solution, in two random directions with the norms of the network's filters (Li et al. 2018) and
 along the two stiffest directions of the Hessian. Between two solutions, on the straight line, lies a barrier; so it
 does between a solution and the same network with its hidden units in another order, whose loss is the same. Few
-eigenvalues of the Hessian are large, about one a class (Sagun et al. 2017); most are close to the weight decay.
+eigenvalues of the Hessian are large: of networks about one a class was reported (Sagun et al. 2017).
 
 Theory is the dense Hessian, all of whose eigenvalues a network of this size can afford.
 """
