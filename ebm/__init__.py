@@ -11,6 +11,7 @@
                         SlicedScoreMatching, DenoisingScoreMatching, NoiseContrastive
     log Z               log_z(energy, method="exact" | "ais"), log_likelihood
     exact results       ebm.exact
+    landscapes          ebm.landscape
     files               energy.save(path), load(path)
 
 Everything is loaded on first use.
@@ -65,12 +66,12 @@ _HOME = {
     "load": "files",
 }
 
-__all__ = [*_HOME, "exact"]
+__all__ = [*_HOME, "exact", "landscape"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "exact":
-        return import_module("ebm.exact")
+    if name in ("exact", "landscape"):
+        return import_module(f"ebm.{name}")
     if name in _HOME:
         return getattr(import_module(f"ebm.{_HOME[name]}"), name)
     raise AttributeError(f"module 'ebm' has no attribute {name!r}")

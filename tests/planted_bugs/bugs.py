@@ -37,6 +37,7 @@ _LAYERS = "tests/learning/test_layers.py::"
 _TEMPERING = "tests/samplers/test_tempering.py::"
 _SWAP_MATRIX = _TEMPERING + "test_a_swap_step_is_its_exact_matrix"
 _ANNEALING = "tests/samplers/test_annealing.py::"
+_LANDSCAPE = "tests/landscape/test_"
 
 BUGS = (
     Bug(
@@ -552,6 +553,44 @@ BUGS = (
         "",
         (_ANNEALING + "test_the_minimum_of_a_landscape_is_found[mala]",),
         slow=True,
+    ),
+    Bug(
+        "a search for saddles that goes up along two modes",
+        "ebm/landscape/searches.py",
+        "        along[1:] *= -1.0",
+        "        along[2:] *= -1.0",
+        (_LANDSCAPE + "stationary.py::test_muller_browns_five_stationary_points_are_exact",),
+        slow=True,
+    ),
+    Bug(
+        "a string that is drawn down by plain steps leaves the floor of the valley",
+        "ebm/landscape/paths.py",
+        "    return x - size / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)",
+        "    return x - size * k1",
+        (_LANDSCAPE + "paths.py::test_the_path_of_muller_brown_passes_both_saddles_and_the_middle_well",),
+        slow=True,
+    ),
+    Bug(
+        "the walls of a committor's box conduct as its inside does",
+        "ebm/landscape/committors.py",
+        "([0, -1], slice(None))] *= 0.5",
+        "([0, -1], slice(None))] *= 1.0",
+        (_LANDSCAPE + "committor.py::test_walls_are_mirrors",),
+    ),
+    Bug(
+        "a free energy's difference with the errors of independent bins",
+        "ebm/landscape/free_energies.py",
+        "(bins == bin) / self.probabilities[bin] - (bins == against) / self.probabilities[against]",
+        "(bins == bin) / self.probabilities[bin] + (bins == against) / self.probabilities[against]",
+        (_LANDSCAPE + "free_energy.py::test_errors_are_those_of_independent_runs",),
+        slow=True,
+    ),
+    Bug(
+        "the weights of Lanczos quadrature are not squared",
+        "ebm/landscape/spectrum.py",
+        "found.values, found.first**2",
+        "found.values, np.abs(found.first)",
+        (_LANDSCAPE + "networks.py::test_the_moments_of_the_density_are_traces",),
     ),
     Bug(
         "tau without the factor two",
