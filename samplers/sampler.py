@@ -15,8 +15,8 @@ import numpy as np
 
 from samplers import protocols, random
 from samplers.borrowed import borrow
-from samplers.compiled import Driver, call_sweep, call_wide_sweep, tag
-from samplers.lanes import LANES, lane_scratch
+from samplers.compiled import Driver, call_sweep, tag
+from samplers.lanes import LANES, as_lanes, every, is_finite, lane_array, load_lanes, store_lanes
 from samplers.layout import Variable
 
 State = dict[str, np.ndarray]  # arrays with one row a chain: always x (chains, sites), stream and beta
@@ -44,24 +44,36 @@ def run(tag, p, state, settings, x, streams, draws, thin, first, scratch, out, a
 
 
 @Driver
-def run_wide(tag, p, state, settings, x, streams, draws, thin, first, scratch, out, acceptance):
-    """What `run` does, for energies that take eight chains at once."""
-    p, state, settings, scratch = borrow(p), borrow(state), borrow(settings), borrow(scratch)
-    x, streams, out, acceptance = borrow(x), borrow(streams), borrow(out), borrow(acceptance)
-    for begin in range(0, x.shape[0], LANES):
-        rows = begin, min(begin + LANES, x.shape[0])
+def run_wide(tag, p, rows, lanes, flat, settings, streams, words, total, draws, thin, first, scratch, out, acceptance):
+    """What `run` does, eight chains at once: each group stands in lanes from its first sweep to its last.
+
+    `rows` are the arrays of the state as (chains, k), x first; `lanes` are those of one group, (1, ..., 8), and `flat`
+    the same memory as (k, 8). Lanes without a chain follow the last one and are not stored.
+    """
+    p, rows, flat, settings, streams = borrow(p), borrow(rows), borrow(flat), borrow(settings), borrow(streams)
+    out, acceptance, words, total = borrow(out), borrow(acceptance), borrow(words), borrow(total)
+    state, scratch, sums = as_lanes(lanes), as_lanes(scratch), as_lanes(total)
+    for begin in range(0, streams.shape[0], LANES):
+        end = min(begin + LANES, streams.shape[0])
+        for k in range(len(rows)):
+            load_lanes(rows[k], begin, end, flat[k])
+        load_lanes(streams, begin, end, words[0])
+        stream = random.load(as_lanes(words), 0)
         for draw in range(draws):
-            accepted = acceptance[:, draw]
+            load_lanes(acceptance[:, draw : draw + 1], begin, end, total)
             for sweep in range(thin):
                 adapting = -1 if first < 0 else first + draw * thin + sweep
-                call_wide_sweep(tag, p, state, settings, scratch, rows, adapting, streams, accepted)
+                accepted, stream = call_sweep(tag, p, state, settings, scratch, 0, adapting, stream)
+                sums[0] += accepted
+            store_lanes(total, begin, end, acceptance[:, draw : draw + 1])
             if out.shape[1] > 0:
-                out[rows[0] : rows[1], draw] = x[rows[0] : rows[1]]
-            total = 0.0
-            for chain in range(rows[0], rows[1]):
-                total += accepted[chain]
-            if not np.isfinite(total):
+                store_lanes(flat[0], begin, end, out[:, draw])
+            if not every(is_finite(sums[0])):
                 break
+        random.save(as_lanes(words), 0, stream)
+        for k in range(len(rows)):
+            store_lanes(flat[k], begin, end, rows[k])
+        store_lanes(words[0], begin, end, streams)
 
 
 class Kernel(NamedTuple):
@@ -71,15 +83,14 @@ class Kernel(NamedTuple):
     is the tuple of the named arrays, `scratch` has `scratch_rows` rows of the size of x, `adapting` is the number of
     the warm-up sweep or -1. A NaN acceptance says that the chain failed.
 
-    `wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted)` moves the chains from rows[0] up to
-    rows[1], at most eight, of an energy that takes lanes, and adds to their `accepted`: see samplers.lanes. Its scratch
-    is (vectors, numbers): `scratch_rows` times x of eight chains, and six numbers of each.
+    `lanes`: the sweep does not branch on what it computes, so that with arrays and a stream of lanes (samplers.lanes)
+    it moves eight chains of an energy that takes them; x is then the first of its arrays.
     """
 
     sweep: Any
     arrays: tuple[str, ...]
     scratch_rows: int = 0
-    wide: Any = None
+    lanes: bool = False
 
 
 class Sampler:
@@ -151,18 +162,23 @@ class Sampler:
             if out is None:
                 out = np.empty((chains, 0, sites), state["x"].dtype)
             functions = energy.compiled
-            wide = kernel.wide is not None and functions.lanes
-            label = tag(functions, kernel.wide if wide else kernel.sweep)
+            label = tag(functions, kernel.sweep)
 
             def part(rows: slice) -> None:
                 arrays = tuple(state[name][rows] for name in kernel.arrays)
-                chain_state = (functions.params, arrays, settings, state["x"][rows], state["stream"][rows])
-                if wide:
-                    lanes = lane_scratch(kernel.scratch_rows, sites), lane_scratch(1, 6)[0]
-                    run_wide(label, *chain_state, draws, thin, first, lanes, out[rows], acceptance[rows])
+                streams, results = state["stream"][rows], (out[rows], acceptance[rows])
+                if kernel.lanes and functions.lanes:
+                    lanes = tuple(lane_array((1, *array.shape[1:])) for array in arrays)
+                    flat = tuple(array.reshape(-1, LANES) for array in lanes)
+                    arrays = tuple(array.reshape(len(array), -1) for array in arrays)
+                    chain_state = (functions.params, arrays, lanes, flat, settings)
+                    words, total = lane_array((1, 4), np.uint64), lane_array((1,))
+                    scratch = lane_array((kernel.scratch_rows, sites))
+                    run_wide(label, *chain_state, streams, words, total, draws, thin, first, scratch, *results)
                 else:
+                    chain_state = (functions.params, arrays, settings, state["x"][rows], streams)
                     scratch = np.empty((kernel.scratch_rows, sites))
-                    run(label, *chain_state, draws, thin, first, scratch, out[rows], acceptance[rows])
+                    run(label, *chain_state, draws, thin, first, scratch, *results)
 
             over_chains(part, chains)
             return acceptance

@@ -10,7 +10,7 @@ from numba import njit
 import ebm
 import samplers
 from samplers.compiled import OPTIONS, tag
-from samplers.lanes import as_lanes, lane_scratch
+from samplers.lanes import as_lanes, lane_array
 
 _RNG = np.random.default_rng(8)
 _SPREAD = _RNG.normal(size=(13, 40))
@@ -35,7 +35,7 @@ def _arithmetic(a, b, number, out):
 
 
 def test_lanes_do_arithmetic_with_each_other_and_with_numbers() -> None:
-    a, b, out = lane_scratch(3, 5)
+    a, b, out = lane_array((3, 5))
     assert all(array.ctypes.data % 64 == 0 for array in (a, b, out))
     a[:], b[:] = _RNG.normal(size=(2, 5, 8))
     _arithmetic(a, b, 3.0, out)
@@ -108,4 +108,4 @@ def test_sums_and_multiples_take_lanes_only_if_all_their_parts_do() -> None:
 @pytest.mark.parametrize("by", SAMPLERS)
 def test_loops_over_lanes_are_kept_on_disk(by: str) -> None:
     for energy in (GAUSSIANS[6], ebm.DoubleWell(2), ebm.Rosenbrock(), ebm.DoubleWell(2) + 0.5 * ebm.Rosenbrock()):
-        assert tag(energy.compiled, SAMPLERS[by].kernel.wide).cacheable
+        assert tag(energy.compiled, SAMPLERS[by].kernel.sweep).cacheable
