@@ -88,9 +88,10 @@ def _finish(arrays, chain, y, u_y, gradient_y, finite, change, settings, adaptin
 def _hmc_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     x, beta, _, gradient, step_size, _, inverse_mass, _ = state
     y, momentum, gradient_y, work = scratch[0], scratch[1], scratch[2], scratch[3]
-    mass, b = inverse_mass[chain], beta[chain]
+    mass, b, begin = inverse_mass[chain], beta[chain], gradient[chain]
     kinetic, step, stream = _begin(x[chain], mass, step_size[chain], y, momentum, stream)
-    gradient_y[:] = gradient[chain]
+    for i in range(y.shape[0]):
+        gradient_y[i] = begin[i]
     kick, reach, u_y = 0.5 * step, 0.0, 0.0
     for left in range(settings[0] - 1, -1, -1):
         reach = _kick_and_drift(x[chain], y, momentum, gradient_y, mass, kick, step, reach)

@@ -170,9 +170,7 @@ def is_finite(typing_context: Any, x: Any) -> Any:
     """Inside compiled code: whether x is a number and not infinite."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        infinite = context.cast(
-            builder, context.get_constant(types.float64, np.inf), types.float64, signature.args[0]
-        )
+        infinite = context.cast(builder, context.get_constant(types.float64, np.inf), types.float64, signature.args[0])
         return builder.fcmp_ordered("<", _call(builder, "fabs", *values), infinite)
 
     return _signature(_ANSWER, x), generate

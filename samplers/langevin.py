@@ -139,9 +139,7 @@ def _baoab_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     x, beta, momentum, gradient = state
     step_size, friction, wrap = settings
     b, force = beta[chain], gradient[chain]
-    finite, stream = _baoab_before(
-        x[chain], momentum[chain], force, scratch[0], step_size, friction, b, wrap, stream
-    )
+    finite, stream = _baoab_before(x[chain], momentum[chain], force, scratch[0], step_size, friction, b, wrap, stream)
     force[:] = 0.0
     call_gradient(tag, x[chain], b, 1.0, p, force, scratch[0])
     _baoab_after(momentum[chain], force, step_size, b)
@@ -170,7 +168,8 @@ def draw_momenta(momentum, beta, streams):
     """Fill the momenta (chains, sites) with draws from N(0, 1/beta), each chain from its own stream."""
     for chain in range(momentum.shape[0]):
         stream = random.fill_normal(momentum[chain], random.load(streams, chain))
-        momentum[chain] /= math.sqrt(beta[chain])
+        for i in range(momentum.shape[1]):
+            momentum[chain, i] /= math.sqrt(beta[chain])
         random.save(streams, chain, stream)
 
 
