@@ -1,10 +1,10 @@
 """Eight chains at once: a number of each chain, side by side in one vector register.
 
 A step of a small system is a row of operations that wait for each other, and a processor does eight of them in the time
-of one if they stand side by side; and a step of a large one reads each parameter once for eight chains. Neither samplers
-nor energies need a second version for that: compiled for arrays whose entries are `Lanes` instead of floats, the same
-source moves eight chains. It only must not branch on what it computes, nor call functions on it other than those of this
-module and of samplers.elementary; an energy's author says so by `lanes=True` in its `Functions`.
+of one if they stand side by side; and a step of a large one reads each parameter once for eight chains. Neither a
+sampler nor an energy needs a second version for that: compiled for arrays whose entries are `Lanes` instead of floats,
+the same source moves eight chains. It only must not branch on what it computes, nor call anything on it but + - * / and
+the functions of this module and of samplers.elementary; an energy's author says so by `lanes=True` in its `Functions`.
 
     Lanes    eight float64, from arrays (..., 8) of float64: + - * / and comparisons
     Words    eight uint64, from arrays (..., 8) of uint64: + - & | ^ << >>

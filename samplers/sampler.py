@@ -44,14 +44,20 @@ def run(tag, p, state, settings, x, streams, draws, thin, first, scratch, out, a
 
 
 @Driver
-def run_wide(tag, p, rows, lanes, flat, settings, streams, words, total, draws, thin, first, scratch, out, acceptance):
+def run_wide(tag, p, held, settings, streams, draws, thin, first, out, acceptance):
     """What `run` does, eight chains at once: each group stands in lanes from its first sweep to its last.
 
-    `rows` are the arrays of the state as (chains, k), x first; `lanes` are those of one group, (1, ..., 8), and `flat`
-    the same memory as (k, 8). Lanes without a chain follow the last one and are not stored.
+    Lanes without a chain follow the last one and are not stored. `held` is from `_room_for_lanes`.
     """
-    p, rows, flat, settings, streams = borrow(p), borrow(rows), borrow(flat), borrow(settings), borrow(streams)
-    out, acceptance, words, total = borrow(out), borrow(acceptance), borrow(words), borrow(total)
+    p, settings, streams, out, acceptance = (
+        borrow(p),
+        borrow(settings),
+        borrow(streams),
+        borrow(out),
+        borrow(acceptance),
+    )
+    rows, flat, lanes, scratch, words, total = held
+    rows, flat, words, total = borrow(rows), borrow(flat), borrow(words), borrow(total)
     state, scratch, sums = as_lanes(lanes), as_lanes(scratch), as_lanes(total)
     for begin in range(0, streams.shape[0], LANES):
         end = min(begin + LANES, streams.shape[0])
@@ -74,6 +80,17 @@ def run_wide(tag, p, rows, lanes, flat, settings, streams, words, total, draws, 
         for k in range(len(rows)):
             store_lanes(flat[k], begin, end, rows[k])
         store_lanes(words[0], begin, end, streams)
+
+
+def _room_for_lanes(arrays: tuple[np.ndarray, ...], scratch_rows: int, sites: int) -> tuple:
+    """Return the arrays of a state as (chains, k), room for eight chains of each as (k, 8), and the same (1, ..., 8).
+
+    Also scratch (scratch_rows, sites, 8), the words of eight streams (1, 4, 8) and eight sums (1, 8).
+    """
+    lanes = tuple(lane_array((1, *array.shape[1:])) for array in arrays)
+    flat = tuple(array.reshape(-1, LANES) for array in lanes)
+    rows = tuple(array.reshape(len(array), -1) for array in arrays)
+    return rows, flat, lanes, lane_array((scratch_rows, sites)), lane_array((1, 4), np.uint64), lane_array((1,))
 
 
 class Kernel(NamedTuple):
@@ -168,17 +185,12 @@ class Sampler:
                 arrays = tuple(state[name][rows] for name in kernel.arrays)
                 streams, results = state["stream"][rows], (out[rows], acceptance[rows])
                 if kernel.lanes and functions.lanes:
-                    lanes = tuple(lane_array((1, *array.shape[1:])) for array in arrays)
-                    flat = tuple(array.reshape(-1, LANES) for array in lanes)
-                    arrays = tuple(array.reshape(len(array), -1) for array in arrays)
-                    chain_state = (functions.params, arrays, lanes, flat, settings)
-                    words, total = lane_array((1, 4), np.uint64), lane_array((1,))
-                    scratch = lane_array((kernel.scratch_rows, sites))
-                    run_wide(label, *chain_state, streams, words, total, draws, thin, first, scratch, *results)
+                    held = _room_for_lanes(arrays, kernel.scratch_rows, sites)
+                    run_wide(label, functions.params, held, settings, streams, draws, thin, first, *results)
                 else:
-                    chain_state = (functions.params, arrays, settings, state["x"][rows], streams)
                     scratch = np.empty((kernel.scratch_rows, sites))
-                    run(label, *chain_state, draws, thin, first, scratch, *results)
+                    x = state["x"][rows]
+                    run(label, functions.params, arrays, settings, x, streams, draws, thin, first, scratch, *results)
 
             over_chains(part, chains)
             return acceptance
