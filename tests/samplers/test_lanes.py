@@ -1,6 +1,7 @@
 """Eight chains at once: the arithmetic of one chain in every lane, and no lane that knows of its neighbours."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,6 +74,28 @@ def test_a_chain_has_the_same_bits_whichever_chains_stand_beside_it(by: str) -> 
             assert np.array_equal(samplers.sample(energy, SAMPLERS[by], chains=19, init=begin, **RUN).x, many.x)
     finally:
         samplers.set_threads(threads)
+
+
+class _OneByOne:
+    """A compiled energy whose chains run one after the other: the slow twin of the loops over lanes."""
+
+    def __init__(self, energy: Any) -> None:
+        self.energy, self.shape, self.domain = energy, energy.shape, energy.domain
+        self.grad, self.compiled = energy.grad, energy.compiled._replace(lanes=False)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return self.energy(x)
+
+
+@pytest.mark.parametrize("by", SAMPLERS)
+def test_lanes_are_chains_one_by_one(by: str) -> None:
+    energy = ebm.DoubleWell(3)  # three: the last normal of a step has no partner
+    wide, plain = (samplers.sample(e, SAMPLERS[by], chains=11, **RUN) for e in (energy, _OneByOne(energy)))
+    for own, twin in ((wide.x, plain.x), (wide.acceptance, plain.acceptance)):
+        if by in ("mala", "hmc"):  # their sums over coordinates may be taken in any order
+            np.testing.assert_allclose(own, twin, rtol=0, atol=1e-9)
+        else:
+            assert np.array_equal(own, twin)
 
 
 @pytest.mark.parametrize("by", ["mala", "hmc"])
