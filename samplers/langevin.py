@@ -40,7 +40,7 @@ def _langevin_move(x, gradient, xi, step_size, beta, wrap, stream):
     stream = random.fill_normal(xi, stream)
     for i in range(x.shape[0]):
         x[i] += noise * xi[i] - drift * gradient[i]
-        total += x[i]
+        total += 0.0 * x[i]  # not a number if x is infinite; a plain sum may overflow by itself
         if wrap:
             x[i] = wrap_angle(x[i])
     return where(is_finite(total), 1.0, np.nan), stream
@@ -120,7 +120,7 @@ def _baoab_before(x, momentum, gradient, xi, step_size, friction, beta, wrap, st
         half = keep * half + noise * xi[i]
         x[i] = position + 0.5 * step_size * half
         momentum[i] = half
-        total += x[i]
+        total += 0.0 * x[i]  # not a number if x is infinite; a plain sum may overflow by itself
         if wrap:
             x[i] = wrap_angle(x[i])
     return where(is_finite(total), 1.0, np.nan), stream

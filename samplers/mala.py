@@ -25,7 +25,7 @@ def _propose(x, gradient, drift, y, stream):
     stream = random.fill_normal(y, stream)
     for i in range(x.shape[0]):
         y[i] = x[i] - drift * gradient[i] + noise * y[i]
-        total += y[i]
+        total += 0.0 * y[i]
     finite = is_finite(total)
     stay(finite, x, y)
     return finite, stream
