@@ -1,7 +1,8 @@
 """Adaptation in warm-up: step sizes by dual averaging, a diagonal mass by Welford's variances.
 
 Each chain adapts for itself, so chains stay independent and bits do not depend on threads. After warm-up the step size
-is the averaged one and nothing changes any more: the draws come from a fixed kernel.
+is the averaged one and nothing changes any more: the draws come from a fixed kernel. The compiled functions take the
+arrays of chains, or of eight chains in lanes (samplers.lanes).
 """
 
 import math
@@ -9,6 +10,8 @@ import math
 import numpy as np
 
 from samplers.compiled import inline
+from samplers.elementary import exp, log
+from samplers.lanes import sqrt, where
 
 GAMMA, OFFSET, DECAY = 0.05, 10.0, 0.75  # Hoffman and Gelman (2014), section 3.2.1
 LOG_TURN = math.log(2.0 * math.pi)
@@ -36,19 +39,19 @@ def dual_average(step_size, averaging, chain, acceptance, target, wrap):
     row[0] += 1.0
     eta = 1.0 / (row[0] + OFFSET)
     row[1] = (1.0 - eta) * row[1] + eta * (target - acceptance)
-    log_step = row[2] - math.sqrt(row[0]) / GAMMA * row[1]
+    log_step = row[2] - sqrt(row[0]) / GAMMA * row[1]
     if wrap:
-        log_step = min(log_step, LOG_TURN)
-    weight = row[0] ** -DECAY
+        log_step = where(log_step > LOG_TURN, LOG_TURN, log_step)
+    weight = exp(-DECAY * log(row[0]))
     row[3] = weight * log_step + (1.0 - weight) * row[3]
-    step_size[chain] = math.exp(log_step)
+    step_size[chain] = exp(log_step)
 
 
 @inline
 def restart_dual_averaging(step_size, averaging, chain):
     """Begin dual averaging anew around the present average, after the mass has changed the scale of a step."""
     row = averaging[chain]
-    step_size[chain] = math.exp(row[3])
+    step_size[chain] = exp(row[3])
     row[0] = 0.0
     row[1] = 0.0
     row[2] = math.log(10.0) + row[3]
@@ -57,7 +60,7 @@ def restart_dual_averaging(step_size, averaging, chain):
 @inline
 def finish_dual_averaging(step_size, averaging, chain):
     """Fix the step size at its average over the warm-up."""
-    step_size[chain] = math.exp(averaging[chain, 3])
+    step_size[chain] = exp(averaging[chain, 3])
 
 
 def mass_schedule(warmup: int) -> np.ndarray:
@@ -99,7 +102,6 @@ def update_inverse_mass(inverse_mass, moments, chain):
     sites = inverse_mass.shape[1]
     for i in range(sites):
         variance = row[1 + sites + i] / (row[0] - 1.0)
-        if variance > 0.0:
-            inverse_mass[chain, i] = variance
+        inverse_mass[chain, i] = where(variance > 0.0, variance, inverse_mass[chain, i])
     for i in range(row.shape[0]):
         row[i] = 0.0

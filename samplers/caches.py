@@ -11,7 +11,7 @@ import numpy as np
 from samplers.compiled import Driver, caching, call_start_cache, inline, tag
 from samplers.sampler import State, over_chains
 
-REFRESH = 1000  # sweeps of a chain after which its cache is filled anew
+REFRESH = 100  # sweeps of a chain after which its cache is filled anew
 
 
 @Driver

@@ -70,7 +70,7 @@ class Functions(NamedTuple):
     params: tuple
     cached: Cached | None = None
     both: Dispatcher | None = None
-    lanes: bool = False  # neither branch on x nor call anything on it but + - * /: they take eight chains at once
+    lanes: bool = False  # they take eight chains at once: see samplers.lanes
 
     def holding(self, params: tuple, size: int = 0) -> "Functions":
         """Return the functions with their parameters and the size of their cache."""
@@ -304,11 +304,6 @@ def call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     raise NotImplementedError("call_sweep exists only inside compiled code")
 
 
-def call_wide_sweep(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
-    """Inside compiled code: one sweep of up to eight chains by the tagged sampler."""
-    raise NotImplementedError("call_wide_sweep exists only inside compiled code")
-
-
 @overload(call_reduced, jit_options={"forceinline": True})
 def _call_reduced(tag, x, beta, p):
     function = _FUNCTIONS[tag.tag]["reduced"]
@@ -365,14 +360,6 @@ def _call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     function = _FUNCTIONS[tag.tag]["sweep"]
     return lambda tag, p, state, settings, scratch, chain, adapting, stream: function(
         tag, p, state, settings, scratch, chain, adapting, stream
-    )
-
-
-@overload(call_wide_sweep, jit_options={"forceinline": True})
-def _call_wide_sweep(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
-    function = _FUNCTIONS[tag.tag]["sweep"]
-    return lambda tag, p, state, settings, scratch, rows, adapting, streams, accepted: function(
-        tag, p, state, settings, scratch, rows, adapting, streams, accepted
     )
 
 

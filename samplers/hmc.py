@@ -1,6 +1,5 @@
 """Hamiltonian Monte Carlo: long, guided moves that are accepted so that the target is exact."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +7,11 @@ import numpy as np
 from numba import njit
 
 from samplers import adaptation, protocols, random
-from samplers.compiled import OPTIONS, call_gradient, call_reduced, inline
+from samplers.compiled import OPTIONS, call_both, call_gradient, inline
 from samplers.elementary import plus
-from samplers.lanes import as_lanes
+from samplers.lanes import is_finite, sqrt, where
 from samplers.langevin import check_continuous, wrap_angle
-from samplers.mala import accept_probability, check_adaptive, start_adaptive
+from samplers.mala import accept_probability, check_adaptive, start_adaptive, stay
 from samplers.sampler import Kernel, Sampler, State
 
 JITTER = 0.2  # each trajectory's step is uniform within +-20 %, so that no period of the target is resonant (Neal 2011)
@@ -22,27 +21,28 @@ JITTER = 0.2  # each trajectory's step is uniform within +-20 %, so that no peri
 def _begin(x, inverse_mass, step_size, y, momentum, stream):
     """Draw a momentum from N(0, mass) and this trajectory's step; y starts at x. Returns kinetic energy and step."""
     kinetic = 0.0
+    stream = random.fill_normal(momentum, stream)
     for i in range(x.shape[0]):
-        xi, stream = random.normal(stream)
-        kinetic += 0.5 * xi * xi
-        momentum[i] = xi / math.sqrt(inverse_mass[i])
+        kinetic = plus(kinetic, 0.5 * momentum[i] * momentum[i])
+        momentum[i] = momentum[i] / sqrt(inverse_mass[i])
         y[i] = x[i]
     r, stream = random.uniform(stream)
     return kinetic, step_size * (1.0 + JITTER * (2.0 * r - 1.0)), stream
 
 
 @inline
-def _kick_and_drift(y, momentum, gradient, inverse_mass, kick, step):
-    """p -= kick du/dx; y += step p / mass. Returns the square of y: y is in reach while that is finite.
+def _kick_and_drift(x, y, momentum, gradient, inverse_mass, kick, step, reach):
+    """p -= kick du/dx; y += step p / mass. Returns `reach`, to which the square of y is added.
 
-    Beyond that energies that are sums of infinities stop being numbers, which would look like a fault of theirs.
+    A trajectory is in reach while that is finite. Beyond it, energies that are sums of infinities stop being numbers,
+    which would look like a fault of theirs: y becomes x, and the trajectory will be rejected.
     """
-    total = 0.0
     for i in range(y.shape[0]):
         momentum[i] -= kick * gradient[i]
         y[i] += step * inverse_mass[i] * momentum[i]
-        total = plus(total, y[i] * y[i])
-    return total
+        reach = plus(reach, y[i] * y[i])
+    stay(is_finite(reach), x, y)
+    return reach
 
 
 @inline
@@ -56,26 +56,23 @@ def _kinetic(momentum, gradient, inverse_mass, kick):
 
 
 @inline
-def _log_ratio(u, u_y, kinetic, kinetic_y):
-    """log of exp(-H) at the end over exp(-H) at the start; an end of infinite energy is impossible, whatever p is."""
-    if u_y == np.inf:
-        return -np.inf
-    return u - u_y + kinetic - kinetic_y
+def _finish(arrays, chain, y, u_y, gradient_y, finite, change, settings, adapting, stream):
+    """Accept or reject the end of the trajectory; adapt step and mass. A trajectory that blew up is a rejection.
 
-
-@inline
-def _finish(arrays, chain, y, u_y, gradient_y, finite, log_ratio, settings, adapting, stream):
-    """Accept or reject the end of the trajectory; adapt step and mass. A trajectory that blew up is a rejection."""
+    `change` is what the kinetic energy has lost.
+    """
     x, _, u, gradient, step_size, averaging, inverse_mass, moments = arrays
     _, target, warmup, schedule, wrap = settings
-    probability = accept_probability(log_ratio) if finite else 0.0
+    # An end of infinite energy is impossible, whatever the momentum is there.
+    probability = where(finite, accept_probability(u[chain] - u_y + change), 0.0)
+    probability = where(u_y == np.inf, 0.0, probability)
     r, stream = random.uniform(stream)
-    if r < probability:
-        for i in range(y.shape[0]):
-            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]
-            gradient[chain, i] = gradient_y[i]
-        u[chain] = u_y
-    if adapting >= 0 and target > 0.0 and probability == probability:
+    accepted = r < probability
+    for i in range(y.shape[0]):
+        x[chain, i] = where(accepted, wrap_angle(y[i]) if wrap else y[i], x[chain, i])
+        gradient[chain, i] = where(accepted, gradient_y[i], gradient[chain, i])
+    u[chain] = where(accepted, u_y, u[chain])
+    if adapting >= 0 and target > 0.0:
         adaptation.dual_average(step_size, averaging, chain, probability, target, wrap)
         if schedule[adapting] != adaptation.WAIT and not wrap:  # an angle has no variance: its mass stays one
             adaptation.collect(moments, chain, x[chain])
@@ -89,72 +86,23 @@ def _finish(arrays, chain, y, u_y, gradient_y, finite, log_ratio, settings, adap
 
 @inline
 def _hmc_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    x, beta, u, gradient, step_size, _, inverse_mass, _ = state
-    steps = settings[0]
+    x, beta, _, gradient, step_size, _, inverse_mass, _ = state
     y, momentum, gradient_y, work = scratch[0], scratch[1], scratch[2], scratch[3]
-    kinetic, step, stream = _begin(x[chain], inverse_mass[chain], step_size[chain], y, momentum, stream)
-    gradient_y[:] = gradient[chain]
-    kick = 0.5 * step
-    finite = True
-    for _ in range(steps):
-        finite = np.isfinite(_kick_and_drift(y, momentum, gradient_y, inverse_mass[chain], kick, step))
-        if not finite:
-            break
+    mass, b, begin = inverse_mass[chain], beta[chain], gradient[chain]
+    kinetic, step, stream = _begin(x[chain], mass, step_size[chain], y, momentum, stream)
+    for i in range(y.shape[0]):
+        gradient_y[i] = begin[i]
+    kick, reach, u_y = 0.5 * step, 0.0, 0.0
+    for left in range(settings[0] - 1, -1, -1):
+        reach = _kick_and_drift(x[chain], y, momentum, gradient_y, mass, kick, step, reach)
         gradient_y[:] = 0.0
-        call_gradient(tag, y, beta[chain], 1.0, p, gradient_y, work)
+        if left:
+            call_gradient(tag, y, b, 1.0, p, gradient_y, work)
+        else:
+            u_y = call_both(tag, y, b, 1.0, p, gradient_y, work)
         kick = step
-    u_y = 0.0
-    log_ratio = 0.0
-    if finite:
-        u_y = call_reduced(tag, y, beta[chain], p)
-        end = _kinetic(momentum, gradient_y, inverse_mass[chain], 0.5 * step)
-        log_ratio = _log_ratio(u[chain], u_y, kinetic, end)
-    return _finish(state, chain, y, u_y, gradient_y, finite, log_ratio, settings, adapting, stream)
-
-
-@inline
-def _hmc_wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
-    x, beta, u, gradient, step_size, _, inverse_mass, _ = state
-    vectors, numbers = scratch
-    y, momentum, gradient_y, inverse = vectors[0], vectors[1], vectors[2], vectors[3]
-    for chain in range(rows[0], rows[1]):
-        lane, stream = chain - rows[0], random.load(streams, chain)
-        numbers[0, lane], numbers[1, lane], stream = _begin(
-            x[chain], inverse_mass[chain], step_size[chain], y[:, lane], momentum[:, lane], stream
-        )
-        random.save(streams, chain, stream)
-        numbers[2, lane] = beta[chain]
-        for i in range(x.shape[1]):
-            gradient_y[i, lane] = gradient[chain, i]
-            inverse[i, lane] = inverse_mass[chain, i]
-    _leapfrog_wide(tag, p, vectors, as_lanes(numbers), settings[0])
-    for chain in range(rows[0], rows[1]):
-        lane, stream = chain - rows[0], random.load(streams, chain)
-        u_y, finite = numbers[3, lane], np.isfinite(numbers[5, lane])
-        log_ratio = _log_ratio(u[chain], u_y, numbers[0, lane], numbers[4, lane])
-        probability, stream = _finish(
-            state, chain, y[:, lane], u_y, gradient_y[:, lane], finite, log_ratio, settings, adapting, stream
-        )
-        random.save(streams, chain, stream)
-        accepted[chain] += probability
-
-
-@inline
-def _leapfrog_wide(tag, p, vectors, numbers, steps):
-    """The trajectories of eight chains. Numbers: kinetic energy, step, beta; then u, kinetic energy, largest reach."""
-    y, momentum, gradient = as_lanes(vectors[0]), as_lanes(vectors[1]), as_lanes(vectors[2])
-    inverse_mass, work = as_lanes(vectors[3]), as_lanes(vectors[4])
-    step, beta = numbers[1], numbers[2]
-    kick, reach = 0.5 * step, 0.0 * step
-    for _ in range(steps):
-        reach = plus(reach, _kick_and_drift(y, momentum, gradient, inverse_mass, kick, step))
-        for i in range(y.shape[0]):
-            gradient[i] = 0.0
-        call_gradient(tag, y, beta, 1.0, p, gradient, work)
-        kick = step
-    numbers[3] = call_reduced(tag, y, beta, p)
-    numbers[4] = _kinetic(momentum, gradient, inverse_mass, 0.5 * step)
-    numbers[5] = reach
+    change = kinetic - _kinetic(momentum, gradient_y, mass, 0.5 * step)
+    return _finish(state, chain, y, u_y, gradient_y, is_finite(reach), change, settings, adapting, stream)
 
 
 @njit(cache=True, **OPTIONS)
@@ -166,22 +114,19 @@ def _begin_chains(x, inverse_mass, step_size, y, momentum, kinetic, step, stream
 
 
 @njit(cache=True, **OPTIONS)
-def _move_chains(y, momentum, gradient, inverse_mass, kick, step, finite):
+def _move_chains(x, y, momentum, gradient, inverse_mass, kick, step, reach):
     for c in range(y.shape[0]):
-        if finite[c]:
-            square = _kick_and_drift(y[c], momentum[c], gradient[c], inverse_mass[c], kick[c], step[c])
-            finite[c] = np.isfinite(square)
+        reach[c] = _kick_and_drift(x[c], y[c], momentum[c], gradient[c], inverse_mass[c], kick[c], step[c], reach[c])
 
 
 @njit(cache=True, **OPTIONS)
-def _finish_chains(arrays, y, momentum, u_y, gradient_y, finite, kinetic, step, settings, adapting, streams, out):
-    u, inverse_mass = arrays[2], arrays[6]
+def _finish_chains(arrays, y, momentum, u_y, gradient_y, reach, kinetic, step, settings, adapting, streams, out):
+    inverse_mass = arrays[6]
     for c in range(y.shape[0]):
         stream = random.load(streams, c)
-        end = _kinetic(momentum[c], gradient_y[c], inverse_mass[c], 0.5 * step[c])
-        log_ratio = _log_ratio(u[c], u_y[c], kinetic[c], end)
+        change = kinetic[c] - _kinetic(momentum[c], gradient_y[c], inverse_mass[c], 0.5 * step[c])
         out[c], stream = _finish(
-            arrays, c, y[c], u_y[c], gradient_y[c], finite[c], log_ratio, settings, adapting, stream
+            arrays, c, y[c], u_y[c], gradient_y[c], np.isfinite(reach[c]), change, settings, adapting, stream
         )
         random.save(streams, c, stream)
 
@@ -208,7 +153,7 @@ class HMC(Sampler):
     steps: int = 10
     target_acceptance: float | None = 0.8
     kernel = Kernel(
-        _hmc_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging", "inverse_mass", "moments"), 5, _hmc_wide
+        _hmc_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging", "inverse_mass", "moments"), 4, lanes=True
     )
 
     def __post_init__(self) -> None:
@@ -239,17 +184,16 @@ class HMC(Sampler):
         chains = len(x)
         y, momentum = np.empty_like(x), np.empty_like(x)
         kinetic, step, acceptance = np.empty(chains), np.empty(chains), np.empty(chains)
-        finite = np.ones(chains, np.bool_)
+        reach = np.zeros(chains)
         _begin_chains(x, inverse_mass, state["step_size"], y, momentum, kinetic, step, streams)
         gradient_y, kick = state["gradient"], 0.5 * step
         for left in reversed(range(self.steps)):
-            _move_chains(y, momentum, gradient_y, inverse_mass, kick, step, finite)
-            y = np.where(finite[:, None], y, x)  # the energy is never asked about a trajectory that blew up
+            _move_chains(x, y, momentum, gradient_y, inverse_mass, kick, step, reach)
             if left:
                 gradient_y, kick = protocols.reduced_gradient(energy, y, beta), step
         u_y, gradient_y = protocols.reduced_and_gradient(energy, y, beta)
         arrays = tuple(state[name] for name in self.kernel.arrays)
         _finish_chains(
-            arrays, y, momentum, u_y, gradient_y, finite, kinetic, step, settings, adapting, streams, acceptance
+            arrays, y, momentum, u_y, gradient_y, reach, kinetic, step, settings, adapting, streams, acceptance
         )
         return acceptance

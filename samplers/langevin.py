@@ -12,14 +12,14 @@ from numba import njit
 
 from samplers import protocols, random
 from samplers.compiled import OPTIONS, call_gradient, inline
-from samplers.lanes import as_lanes
+from samplers.lanes import ceil, is_finite, sqrt, where
 from samplers.sampler import Kernel, Sampler, State
 
 
 @inline
 def wrap_angle(x):
     """Return the angle equal to x modulo 2 pi that lies in (-pi, pi]."""
-    return x - 2.0 * math.pi * math.ceil((x - math.pi) / (2.0 * math.pi))
+    return x - 2.0 * math.pi * ceil((x - math.pi) / (2.0 * math.pi))
 
 
 def check_continuous(sampler: str, energy: Any) -> None:
@@ -32,18 +32,18 @@ def check_continuous(sampler: str, energy: Any) -> None:
 
 
 @inline
-def _langevin_move(x, gradient, step_size, beta, wrap, stream):
-    """x <- x - (step/beta) du/dx + sqrt(2 step/beta) xi; returns whether x is finite, and the stream."""
+def _langevin_move(x, gradient, xi, step_size, beta, wrap, stream):
+    """x <- x - (step/beta) du/dx + sqrt(2 step/beta) xi; returns 1, or NaN if x is not finite, and the stream."""
     drift = step_size / beta
-    noise = math.sqrt(2.0 * drift)
+    noise = sqrt(2.0 * drift)
     total = 0.0
+    stream = random.fill_normal(xi, stream)
     for i in range(x.shape[0]):
-        xi, stream = random.normal(stream)
-        x[i] += noise * xi - drift * gradient[i]
-        total += x[i]
+        x[i] += noise * xi[i] - drift * gradient[i]
+        total += 0.0 * x[i]  # not a number if x is infinite; a plain sum may overflow by itself
         if wrap:
             x[i] = wrap_angle(x[i])
-    return np.isfinite(total), stream
+    return where(is_finite(total), 1.0, np.nan), stream
 
 
 @inline
@@ -53,43 +53,16 @@ def _langevin_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     gradient = scratch[0]
     gradient[:] = 0.0
     call_gradient(tag, x[chain], beta[chain], 1.0, p, gradient, scratch[1])
-    finite, stream = _langevin_move(x[chain], gradient, step_size, beta[chain], wrap, stream)
-    return 1.0 if finite else np.nan, stream
-
-
-@inline
-def _gradient_wide(tag, p, x, beta, scratch, rows):
-    """Return the gradients of the reduced energy of up to eight chains, (sites, 8)."""
-    vectors, numbers = scratch
-    y, gradient = vectors[0], vectors[1]
-    for chain in range(rows[0], rows[1]):
-        lane = chain - rows[0]
-        numbers[0, lane] = beta[chain]
-        for i in range(x.shape[1]):
-            y[i, lane], gradient[i, lane] = x[chain, i], 0.0
-    call_gradient(tag, as_lanes(y), as_lanes(numbers)[0], 1.0, p, as_lanes(gradient), as_lanes(vectors[2]))
-    return gradient
-
-
-@inline
-def _langevin_wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
-    x, beta = state
-    step_size, wrap = settings
-    gradient = _gradient_wide(tag, p, x, beta, scratch, rows)
-    for chain in range(rows[0], rows[1]):
-        lane, stream = chain - rows[0], random.load(streams, chain)
-        finite, stream = _langevin_move(x[chain], gradient[:, lane], step_size, beta[chain], wrap, stream)
-        random.save(streams, chain, stream)
-        accepted[chain] += 1.0 if finite else np.nan
+    return _langevin_move(x[chain], gradient, scratch[1], step_size, beta[chain], wrap, stream)
 
 
 @njit(cache=True, **OPTIONS)
 def _langevin_chains(x, gradient, step_size, beta, wrap, streams, acceptance):
-    for chain in range(x.shape[0]):
-        stream = random.load(streams, chain)
-        finite, stream = _langevin_move(x[chain], gradient[chain], step_size, beta[chain], wrap, stream)
-        acceptance[chain] = 1.0 if finite else np.nan
-        random.save(streams, chain, stream)
+    xi = np.empty(x.shape[1])
+    for c in range(x.shape[0]):
+        stream = random.load(streams, c)
+        acceptance[c], stream = _langevin_move(x[c], gradient[c], xi, step_size, beta[c], wrap, stream)
+        random.save(streams, c, stream)
 
 
 @dataclass(frozen=True)
@@ -110,7 +83,7 @@ class Langevin(Sampler):
     """
 
     step_size: float
-    kernel = Kernel(_langevin_sweep, ("x", "beta"), 3, _langevin_wide)
+    kernel = Kernel(_langevin_sweep, ("x", "beta"), 2, lanes=True)
     needs_energy = False
 
     def __post_init__(self) -> None:
@@ -134,23 +107,23 @@ class Langevin(Sampler):
 
 
 @inline
-def _baoab_before(x, momentum, gradient, step_size, friction, beta, wrap, stream):
+def _baoab_before(x, momentum, gradient, xi, step_size, friction, beta, wrap, stream):
     """B A O A of BAOAB: half a kick, half a drift, an exact Ornstein-Uhlenbeck step of the momentum, half a drift."""
     kick = 0.5 * step_size / beta
     keep = math.exp(-friction * step_size)
-    noise = math.sqrt((1.0 - keep * keep) / beta)
+    noise = sqrt((1.0 - keep * keep) / beta)
     total = 0.0
+    stream = random.fill_normal(xi, stream)
     for i in range(x.shape[0]):
-        xi, stream = random.normal(stream)
         half = momentum[i] - kick * gradient[i]
         position = x[i] + 0.5 * step_size * half
-        half = keep * half + noise * xi
+        half = keep * half + noise * xi[i]
         x[i] = position + 0.5 * step_size * half
         momentum[i] = half
-        total += x[i]
+        total += 0.0 * x[i]  # not a number if x is infinite; a plain sum may overflow by itself
         if wrap:
             x[i] = wrap_angle(x[i])
-    return np.isfinite(total), stream
+    return where(is_finite(total), 1.0, np.nan), stream
 
 
 @inline
@@ -166,37 +139,21 @@ def _baoab_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     x, beta, momentum, gradient = state
     step_size, friction, wrap = settings
     b, force = beta[chain], gradient[chain]
-    finite, stream = _baoab_before(x[chain], momentum[chain], force, step_size, friction, b, wrap, stream)
+    finite, stream = _baoab_before(x[chain], momentum[chain], force, scratch[0], step_size, friction, b, wrap, stream)
     force[:] = 0.0
     call_gradient(tag, x[chain], b, 1.0, p, force, scratch[0])
     _baoab_after(momentum[chain], force, step_size, b)
-    return 1.0 if finite else np.nan, stream
-
-
-@inline
-def _baoab_wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
-    x, beta, momentum, gradient = state
-    step_size, friction, wrap = settings
-    for chain in range(rows[0], rows[1]):
-        stream = random.load(streams, chain)
-        finite, stream = _baoab_before(
-            x[chain], momentum[chain], gradient[chain], step_size, friction, beta[chain], wrap, stream
-        )
-        random.save(streams, chain, stream)
-        accepted[chain] += 1.0 if finite else np.nan
-    new = _gradient_wide(tag, p, x, beta, scratch, rows)
-    for chain in range(rows[0], rows[1]):
-        for i in range(x.shape[1]):
-            gradient[chain, i] = new[i, chain - rows[0]]
-        _baoab_after(momentum[chain], gradient[chain], step_size, beta[chain])
+    return finite, stream
 
 
 @njit(cache=True, **OPTIONS)
 def _baoab_before_chains(x, momentum, gradient, step_size, friction, beta, wrap, streams, acceptance):
+    xi = np.empty(x.shape[1])
     for c in range(x.shape[0]):
         stream = random.load(streams, c)
-        finite, stream = _baoab_before(x[c], momentum[c], gradient[c], step_size, friction, beta[c], wrap, stream)
-        acceptance[c] = 1.0 if finite else np.nan
+        acceptance[c], stream = _baoab_before(
+            x[c], momentum[c], gradient[c], xi, step_size, friction, beta[c], wrap, stream
+        )
         random.save(streams, c, stream)
 
 
@@ -210,10 +167,9 @@ def _baoab_after_chains(momentum, gradient, step_size, beta):
 def draw_momenta(momentum, beta, streams):
     """Fill the momenta (chains, sites) with draws from N(0, 1/beta), each chain from its own stream."""
     for chain in range(momentum.shape[0]):
-        stream = random.load(streams, chain)
+        stream = random.fill_normal(momentum[chain], random.load(streams, chain))
         for i in range(momentum.shape[1]):
-            xi, stream = random.normal(stream)
-            momentum[chain, i] = xi / math.sqrt(beta[chain])
+            momentum[chain, i] /= math.sqrt(beta[chain])
         random.save(streams, chain, stream)
 
 
@@ -237,7 +193,7 @@ class UnderdampedLangevin(Sampler):
 
     step_size: float
     friction: float = 1.0
-    kernel = Kernel(_baoab_sweep, ("x", "beta", "momentum", "gradient"), 3, _baoab_wide)
+    kernel = Kernel(_baoab_sweep, ("x", "beta", "momentum", "gradient"), 1, lanes=True)
     needs_energy = False
 
     def __post_init__(self) -> None:

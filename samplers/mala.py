@@ -1,6 +1,5 @@
 """The Metropolis-adjusted Langevin algorithm: Langevin proposals, accepted so that the target is exact."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,22 +8,35 @@ from numba import njit
 
 from samplers import adaptation, protocols, random
 from samplers.compiled import OPTIONS, call_both, inline
-from samplers.elementary import plus
-from samplers.lanes import as_lanes
+from samplers.elementary import exp, plus
+from samplers.lanes import every, is_finite, sqrt, where
 from samplers.langevin import check_continuous, wrap_angle
 from samplers.sampler import Kernel, Sampler, State
 
 
 @inline
 def _propose(x, gradient, drift, y, stream):
-    """y = x - drift du/dx + sqrt(2 drift) xi, with drift = step / beta; returns whether y is finite."""
-    noise = math.sqrt(2.0 * drift)
+    """y = x - drift du/dx + sqrt(2 drift) xi, with drift = step / beta; returns whether y is finite, and the stream.
+
+    A y that is not finite becomes x: it will be rejected, and the energy is never asked about it.
+    """
+    noise = sqrt(2.0 * drift)
     total = 0.0
+    stream = random.fill_normal(y, stream)
     for i in range(x.shape[0]):
-        xi, stream = random.normal(stream)
-        y[i] = x[i] - drift * gradient[i] + noise * xi
-        total += y[i]
-    return np.isfinite(total), stream
+        y[i] = x[i] - drift * gradient[i] + noise * y[i]
+        total += 0.0 * y[i]
+    finite = is_finite(total)
+    stay(finite, x, y)
+    return finite, stream
+
+
+@inline
+def stay(finite, x, y):
+    """y <- x for the chains that are not finite."""
+    if not every(finite):
+        for i in range(x.shape[0]):
+            y[i] = where(finite, y[i], x[i])
 
 
 @inline
@@ -43,9 +55,7 @@ def _hastings(x, y, gradient_x, gradient_y, drift):
 @inline
 def accept_probability(log_ratio):
     """min(1, exp(log_ratio)); a NaN stays a NaN."""
-    if log_ratio >= 0.0:
-        return 1.0
-    return math.exp(log_ratio)
+    return where(log_ratio >= 0.0, 1.0, exp(log_ratio))
 
 
 @inline
@@ -53,16 +63,16 @@ def _finish(arrays, chain, y, u_y, gradient_y, finite, hastings, settings, adapt
     """Accept or reject y; adapt the step. A proposal that is not finite is a rejection, a NaN energy a failure."""
     x, _, u, gradient, step_size, averaging = arrays
     target, warmup, wrap = settings
-    probability = 0.0
-    if finite and u_y != np.inf:  # an infinite energy is impossible, whatever the gradient is there
-        probability = accept_probability(u[chain] - u_y + hastings)
+    # An infinite energy is impossible, whatever the gradient is there.
+    probability = where(finite, accept_probability(u[chain] - u_y + hastings), 0.0)
+    probability = where(u_y == np.inf, 0.0, probability)
     r, stream = random.uniform(stream)
-    if r < probability:
-        for i in range(y.shape[0]):
-            x[chain, i] = wrap_angle(y[i]) if wrap else y[i]
-            gradient[chain, i] = gradient_y[i]
-        u[chain] = u_y
-    if adapting >= 0 and target > 0.0 and probability == probability:
+    accepted = r < probability
+    for i in range(y.shape[0]):
+        x[chain, i] = where(accepted, wrap_angle(y[i]) if wrap else y[i], x[chain, i])
+        gradient[chain, i] = where(accepted, gradient_y[i], gradient[chain, i])
+    u[chain] = where(accepted, u_y, u[chain])
+    if adapting >= 0 and target > 0.0:
         adaptation.dual_average(step_size, averaging, chain, probability, target, wrap)
         if adapting == warmup - 1:
             adaptation.finish_dual_averaging(step_size, averaging, chain)
@@ -75,45 +85,10 @@ def _mala_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     y, gradient_y = scratch[0], scratch[1]
     drift = step_size[chain] / beta[chain]
     finite, stream = _propose(x[chain], gradient[chain], drift, y, stream)
-    u_y, hastings = 0.0, 0.0
-    if finite:
-        gradient_y[:] = 0.0
-        u_y = call_both(tag, y, beta[chain], 1.0, p, gradient_y, scratch[2])
-        hastings = _hastings(x[chain], y, gradient[chain], gradient_y, drift)
+    gradient_y[:] = 0.0
+    u_y = call_both(tag, y, beta[chain], 1.0, p, gradient_y, scratch[2])
+    hastings = _hastings(x[chain], y, gradient[chain], gradient_y, drift)
     return _finish(state, chain, y, u_y, gradient_y, finite, hastings, settings, adapting, stream)
-
-
-@inline
-def _mala_wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted):
-    x, beta, _, gradient, step_size, _ = state
-    vectors, numbers = scratch
-    y, gradient_y, begin, gradient_x = vectors[0], vectors[1], vectors[2], vectors[3]
-    for chain in range(rows[0], rows[1]):
-        lane, stream = chain - rows[0], random.load(streams, chain)
-        numbers[0, lane], numbers[1, lane] = beta[chain], step_size[chain] / beta[chain]
-        finite, stream = _propose(x[chain], gradient[chain], numbers[1, lane], y[:, lane], stream)
-        random.save(streams, chain, stream)
-        numbers[2, lane] = 1.0 if finite else 0.0
-        for i in range(x.shape[1]):
-            begin[i, lane], gradient_x[i, lane], gradient_y[i, lane] = x[chain, i], gradient[chain, i], 0.0
-    _weigh_wide(tag, p, vectors, as_lanes(numbers))
-    for chain in range(rows[0], rows[1]):
-        lane, stream = chain - rows[0], random.load(streams, chain)
-        finite, u_y, hastings = numbers[2, lane] > 0.0, numbers[3, lane], numbers[4, lane]
-        probability, stream = _finish(
-            state, chain, y[:, lane], u_y, gradient_y[:, lane], finite, hastings, settings, adapting, stream
-        )
-        random.save(streams, chain, stream)
-        accepted[chain] += probability
-
-
-@inline
-def _weigh_wide(tag, p, vectors, numbers):
-    """Energy, gradient and Hastings factor of eight proposals. Numbers: beta, drift, finite; then u and the factor."""
-    y, gradient_y = as_lanes(vectors[0]), as_lanes(vectors[1])
-    x, gradient_x, work = as_lanes(vectors[2]), as_lanes(vectors[3]), as_lanes(vectors[4])
-    numbers[3] = call_both(tag, y, numbers[0], 1.0, p, gradient_y, work)
-    numbers[4] = _hastings(x, y, gradient_x, gradient_y, numbers[1])
 
 
 @njit(cache=True, **OPTIONS)
@@ -169,7 +144,7 @@ class MALA(Sampler):
 
     step_size: float = 0.1
     target_acceptance: float | None = 0.574
-    kernel = Kernel(_mala_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging"), 5, _mala_wide)
+    kernel = Kernel(_mala_sweep, ("x", "beta", "u", "gradient", "step_size", "averaging"), 3, lanes=True)
 
     def __post_init__(self) -> None:
         check_adaptive(self.step_size, self.target_acceptance)
@@ -193,8 +168,7 @@ class MALA(Sampler):
         x, beta = state["x"], state["beta"]
         y, finite, acceptance = np.empty_like(x), np.empty(len(x), np.bool_), np.empty(len(x))
         _propose_chains(x, state["gradient"], state["step_size"], beta, state["stream"], y, finite)
-        safe = np.where(finite[:, None], y, x)
-        u_y, gradient_y = protocols.reduced_and_gradient(energy, safe, beta)
+        u_y, gradient_y = protocols.reduced_and_gradient(energy, y, beta)
         arrays = tuple(state[name] for name in self.kernel.arrays)
         _finish_chains(arrays, y, u_y, gradient_y, finite, settings, adapting, state["stream"], acceptance)
         return acceptance

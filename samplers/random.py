@@ -2,7 +2,8 @@
 
 Each chain owns four 64-bit words (Blackman and Vigna 2021), seeded through numpy's `SeedSequence`, so chains are
 independent and their bits do not depend on the number of threads. Inside compiled code a stream is a tuple of the four
-words that every function takes and gives back: in registers a normal number costs a few nanoseconds.
+words that every function takes and gives back: in registers a normal number costs a few nanoseconds. The streams of
+eight chains side by side are a tuple of four `Words` (samplers.lanes), from an array (rows, 4) of them.
 """
 
 import math
@@ -11,6 +12,8 @@ import numpy as np
 from numba import float64, int64, uint64
 
 from samplers.compiled import inline
+from samplers.elementary import circle, log
+from samplers.lanes import as_number, bits_of, fma, from_bits, sqrt
 
 
 def make_streams(entropy: int, chains: int) -> np.ndarray:
@@ -63,7 +66,7 @@ def bits64(stream):
 def uniform(stream):
     """Return a uniform number in [0, 1) with 53 random bits, and the advanced stream."""
     word, stream = bits64(stream)
-    return float64(int64(word >> uint64(11))) * 2.0**-53, stream
+    return as_number(word >> uint64(11)) * 2.0**-53, stream
 
 
 @inline
@@ -115,3 +118,33 @@ def normal(stream):
             mantissa = int64(word) >> 11
             x = float64(mantissa) * _SCALE[layer]
     return x, stream
+
+
+@inline
+def normal_pair(u, word):
+    """Return two independent normal numbers made of a uniform number and a word (Box and Muller 1958).
+
+    The radius sqrt(-2 ln(1 - u)) reaches 8.57; the upper bits of the word are an angle in [-pi/2, pi/2), the last one
+    says on which side of the axis. Without branches, it serves numbers and lanes, and gives the same bits for both.
+    """
+    radius = sqrt(-2.0 * log(1.0 - u))
+    cosine, sine = circle(fma(as_number(word >> uint64(11)), 2.0**-52, -1.0))
+    return from_bits(bits_of(radius * cosine) ^ (word << uint64(63))), radius * sine
+
+
+@inline
+def fill_normal(out, stream):
+    """Fill a vector with standard normal numbers, of one chain or of eight; returns the advanced stream.
+
+    They come in pairs; of an odd number the last one's partner is dropped, so that nothing is kept between calls.
+    """
+    n = out.shape[0]
+    for i in range(0, n - 1, 2):
+        u, stream = uniform(stream)
+        word, stream = bits64(stream)
+        out[i], out[i + 1] = normal_pair(u, word)
+    if n % 2:
+        u, stream = uniform(stream)
+        word, stream = bits64(stream)
+        out[n - 1], _ = normal_pair(u, word)
+    return stream

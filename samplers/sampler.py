@@ -15,8 +15,8 @@ import numpy as np
 
 from samplers import protocols, random
 from samplers.borrowed import borrow
-from samplers.compiled import Driver, call_sweep, call_wide_sweep, tag
-from samplers.lanes import LANES, lane_scratch
+from samplers.compiled import Driver, call_sweep, tag
+from samplers.lanes import LANES, as_lanes, every, is_finite, lane_array, load_lanes, store_lanes
 from samplers.layout import Variable
 
 State = dict[str, np.ndarray]  # arrays with one row a chain: always x (chains, sites), stream and beta
@@ -44,24 +44,53 @@ def run(tag, p, state, settings, x, streams, draws, thin, first, scratch, out, a
 
 
 @Driver
-def run_wide(tag, p, state, settings, x, streams, draws, thin, first, scratch, out, acceptance):
-    """What `run` does, for energies that take eight chains at once."""
-    p, state, settings, scratch = borrow(p), borrow(state), borrow(settings), borrow(scratch)
-    x, streams, out, acceptance = borrow(x), borrow(streams), borrow(out), borrow(acceptance)
-    for begin in range(0, x.shape[0], LANES):
-        rows = begin, min(begin + LANES, x.shape[0])
+def run_wide(tag, p, held, settings, streams, draws, thin, first, out, acceptance):
+    """What `run` does, eight chains at once: each group stands in lanes from its first sweep to its last.
+
+    Lanes without a chain follow the last one and are not stored. `held` is from `_room_for_lanes`.
+    """
+    p, settings, streams, out, acceptance = (
+        borrow(p),
+        borrow(settings),
+        borrow(streams),
+        borrow(out),
+        borrow(acceptance),
+    )
+    rows, flat, lanes, scratch, words, total = held
+    rows, flat, words, total = borrow(rows), borrow(flat), borrow(words), borrow(total)
+    state, scratch, sums = as_lanes(lanes), as_lanes(scratch), as_lanes(total)
+    for begin in range(0, streams.shape[0], LANES):
+        end = min(begin + LANES, streams.shape[0])
+        for k in range(len(rows)):
+            load_lanes(rows[k], begin, end, flat[k])
+        load_lanes(streams, begin, end, words[0])
+        stream = random.load(as_lanes(words), 0)
         for draw in range(draws):
-            accepted = acceptance[:, draw]
+            load_lanes(acceptance[:, draw : draw + 1], begin, end, total)
             for sweep in range(thin):
                 adapting = -1 if first < 0 else first + draw * thin + sweep
-                call_wide_sweep(tag, p, state, settings, scratch, rows, adapting, streams, accepted)
+                accepted, stream = call_sweep(tag, p, state, settings, scratch, 0, adapting, stream)
+                sums[0] += accepted
+            store_lanes(total, begin, end, acceptance[:, draw : draw + 1])
             if out.shape[1] > 0:
-                out[rows[0] : rows[1], draw] = x[rows[0] : rows[1]]
-            total = 0.0
-            for chain in range(rows[0], rows[1]):
-                total += accepted[chain]
-            if not np.isfinite(total):
+                store_lanes(flat[0], begin, end, out[:, draw])
+            if not every(is_finite(sums[0])):
                 break
+        random.save(as_lanes(words), 0, stream)
+        for k in range(len(rows)):
+            store_lanes(flat[k], begin, end, rows[k])
+        store_lanes(words[0], begin, end, streams)
+
+
+def _room_for_lanes(arrays: tuple[np.ndarray, ...], scratch_rows: int, sites: int) -> tuple:
+    """Return the arrays of a state as (chains, k), room for eight chains of each as (k, 8), and the same (1, ..., 8).
+
+    Also scratch (scratch_rows, sites, 8), the words of eight streams (1, 4, 8) and eight sums (1, 8).
+    """
+    lanes = tuple(lane_array((1, *array.shape[1:])) for array in arrays)
+    flat = tuple(array.reshape(-1, LANES) for array in lanes)
+    rows = tuple(array.reshape(len(array), -1) for array in arrays)
+    return rows, flat, lanes, lane_array((scratch_rows, sites)), lane_array((1, 4), np.uint64), lane_array((1,))
 
 
 class Kernel(NamedTuple):
@@ -71,15 +100,14 @@ class Kernel(NamedTuple):
     is the tuple of the named arrays, `scratch` has `scratch_rows` rows of the size of x, `adapting` is the number of
     the warm-up sweep or -1. A NaN acceptance says that the chain failed.
 
-    `wide(tag, p, state, settings, scratch, rows, adapting, streams, accepted)` moves the chains from rows[0] up to
-    rows[1], at most eight, of an energy that takes lanes, and adds to their `accepted`: see samplers.lanes. Its scratch
-    is (vectors, numbers): `scratch_rows` times x of eight chains, and six numbers of each.
+    `lanes`: the sweep does not branch on what it computes, so that with arrays and a stream of lanes (samplers.lanes)
+    it moves eight chains of an energy that takes them; x is then the first of its arrays.
     """
 
     sweep: Any
     arrays: tuple[str, ...]
     scratch_rows: int = 0
-    wide: Any = None
+    lanes: bool = False
 
 
 class Sampler:
@@ -151,18 +179,18 @@ class Sampler:
             if out is None:
                 out = np.empty((chains, 0, sites), state["x"].dtype)
             functions = energy.compiled
-            wide = kernel.wide is not None and functions.lanes
-            label = tag(functions, kernel.wide if wide else kernel.sweep)
+            label = tag(functions, kernel.sweep)
 
             def part(rows: slice) -> None:
                 arrays = tuple(state[name][rows] for name in kernel.arrays)
-                chain_state = (functions.params, arrays, settings, state["x"][rows], state["stream"][rows])
-                if wide:
-                    lanes = lane_scratch(kernel.scratch_rows, sites), lane_scratch(1, 6)[0]
-                    run_wide(label, *chain_state, draws, thin, first, lanes, out[rows], acceptance[rows])
+                streams, results = state["stream"][rows], (out[rows], acceptance[rows])
+                if kernel.lanes and functions.lanes:
+                    held = _room_for_lanes(arrays, kernel.scratch_rows, sites)
+                    run_wide(label, functions.params, held, settings, streams, draws, thin, first, *results)
                 else:
                     scratch = np.empty((kernel.scratch_rows, sites))
-                    run(label, *chain_state, draws, thin, first, scratch, out[rows], acceptance[rows])
+                    x = state["x"][rows]
+                    run(label, functions.params, arrays, settings, x, streams, draws, thin, first, scratch, *results)
 
             over_chains(part, chains)
             return acceptance

@@ -9,6 +9,8 @@ from numba import njit
 from scipy import stats
 
 from samplers import random
+from samplers.compiled import OPTIONS
+from samplers.lanes import as_lanes, lane_array
 
 N = 2_000_000
 MASK = (1 << 64) - 1
@@ -41,6 +43,27 @@ def _uniforms(streams, out):
         random.save(streams, chain, stream)
 
 
+@njit(**OPTIONS)
+def _pairs(u, words, out):
+    for i in range(u.shape[0]):
+        out[0, i], out[1, i] = random.normal_pair(u[i], words[i])
+
+
+@njit(**OPTIONS)
+def _fill(streams, out):
+    """Fill rows (chains, fills, n) with normal numbers."""
+    for chain in range(out.shape[0]):
+        stream = random.load(streams, chain)
+        for k in range(out.shape[1]):
+            stream = random.fill_normal(out[chain, k], stream)
+        random.save(streams, chain, stream)
+
+
+@njit(**OPTIONS)
+def _fill_wide(streams, out):
+    _fill(as_lanes(streams), as_lanes(out))
+
+
 @njit
 def _below(n, streams, out):
     stream = random.load(streams, 0)
@@ -48,11 +71,14 @@ def _below(n, streams, out):
         out[i], stream = random.below(n, stream)
 
 
-@pytest.fixture(scope="module")
-def normals() -> np.ndarray:
-    """Normal numbers (2, N) from two streams."""
+@pytest.fixture(scope="module", params=["one by one", "in pairs"])
+def normals(request: pytest.FixtureRequest) -> np.ndarray:
+    """Normal numbers (2, N) from two streams, by the ziggurat or by Box and Muller."""
     out = np.empty((2, N))
-    _normals(random.make_streams(5, 2), out)
+    if request.param == "in pairs":
+        _fill(random.make_streams(5, 2), out.reshape(2, 1, N))
+    else:
+        _normals(random.make_streams(5, 2), out)
     return out
 
 
@@ -117,6 +143,50 @@ def test_normals_have_the_normal_law_in_the_middle_and_in_the_tails(normals: np.
     beyond = np.abs(normals[np.abs(normals) > tail[9]])
     law = stats.norm.sf(beyond) / stats.norm.sf(tail[9])
     assert len(beyond) > 800 and stats.kstest(law, "uniform").pvalue > ALPHA
+
+
+def test_pairs_of_normals_are_box_and_mullers_of_their_uniform_numbers_out_to_the_last() -> None:
+    least = 2.0**-53
+    rng = np.random.default_rng(2)
+    u = np.r_[
+        0.0, least, 1.0 - least, 1.0 - 2 * least, 0.5, 1.0 - np.exp(-rng.uniform(12.5, 36.0, 5000)), rng.random(5000)
+    ]
+    u = np.floor(u * 2.0**53) * least
+    words = rng.integers(0, 2**64, len(u), np.uint64)
+    words[:4] = [0, MASK, MASK - 1, 1]
+    out = np.empty((2, len(u)))
+    _pairs(u, words, out)
+    radius = np.sqrt(-2.0 * np.log1p(-u.astype(np.longdouble)))
+    quarter = np.arccos(np.longdouble(0.0))
+    angle = ((words >> np.uint64(11)).astype(np.longdouble) * 2.0**-52 - 1.0) * quarter
+    angle = np.where(words & np.uint64(1), 2 * quarter - angle, angle)  # the last bit: mirrored, cos -> -cos
+    for own, exact in zip(out, (radius * np.cos(angle), radius * np.sin(angle)), strict=True):
+        assert (np.abs(own - exact) <= 2e-15 * np.maximum(radius, 1e-300)).all()
+    assert np.hypot(*out[:, 2]) == pytest.approx(math.sqrt(2.0 * 53.0 * math.log(2.0)))  # 8.57: the farthest
+    assert (out[:, 0] == 0.0).all() and (np.hypot(*out[:, 5:5005]) > 5.0 - 1e-12).all()
+    assert {tuple(signs) for signs in np.sign(out[:, 5:]).T} == {(1, 1), (1, -1), (-1, 1), (-1, -1)}
+
+
+def test_the_two_normals_of_a_pair_are_independent() -> None:
+    out = np.empty((1, N // 2, 2))
+    _fill(random.make_streams(6, 1), out)
+    x, y = out[0].T
+    for a, b in ((x, y), (x**2 - 1.0, y**2 - 1.0), (x**3 - 3.0 * x, y), (x, y**3 - 3.0 * y), (x**2 - 1.0, y)):
+        assert mean_p(a * b, 0.0) > ALPHA
+    cells = [np.digitize(z, stats.norm.ppf(np.linspace(0.0, 1.0, 33)[1:-1])) for z in (x, y)]
+    assert chi_square_p(np.bincount(32 * cells[0] + cells[1], minlength=1024), np.full(1024, 1 / 1024)) > ALPHA
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_lanes_draw_what_their_chains_draw_alone(n: int) -> None:
+    streams = random.make_streams(4, 8)
+    wide, words = lane_array((1, 300, n)), lane_array((1, 4), np.uint64)
+    words[0] = streams.T
+    _fill_wide(words, wide)
+    out = np.empty((8, 300, n))
+    _fill(streams, out)
+    assert np.array_equal(wide[0].transpose(2, 0, 1), out) and np.array_equal(words[0].T, streams)
+    assert len(np.unique(out)) == out.size
 
 
 def test_layers_of_the_ziggurat_have_equal_areas_and_end_at_the_top() -> None:

