@@ -24,7 +24,7 @@ from numba import uint64
 from ebm.energy import Energy, finite_array
 from samplers.compiled import Cached, Functions, functions, inline
 from samplers.elementary import BLOCK, exp_minus64, log64, plus, times
-from samplers.lanes import LANES, lane_scratch
+from samplers.lanes import LANES, lane_array
 
 UNITS = np.uint64(128)  # hidden units of one product: it is finite as long as theta is below 2.7 on average
 LARGEST = 1e300  # product that is trusted
@@ -210,7 +210,7 @@ class RBMWaveFunction(Energy):
         field = float((np.abs(self.b) + size.sum(0)).max())
         change = 4.0 * float(np.add.reduceat(size, np.arange(0, m, block), axis=1).max())
         if field <= MOST_FIELD and change <= MOST_CHANGE:
-            table = lane_scratch(2 * n, -(-m // LANES)).reshape(2 * n, -1)  # zeros beyond the units
+            table = lane_array((2 * n, -(-m // LANES))).reshape(2 * n, -1)  # zeros beyond the units
             table[0::2, :m] = np.exp(-4.0 * self.W)
             table[1::2, :m] = 1.0 / table[0::2, :m]  # so that a flip there and back multiplies by 1 + 1e-16 at most
             bias = 4.0 * (self.a - self.W.sum(1))  # -2 times the logarithm of what stands before the product
