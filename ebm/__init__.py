@@ -6,7 +6,7 @@
     wavefunctions       RBMWaveFunction
     your own            CompiledEnergy, TorchEnergy, CompiledNetwork; E1 + E2, 0.5 * E
     learning            fit, training; ContrastiveDivergence, PersistentCD, ExactLikelihood
-    log Z               log_z(energy, method="exact" | "ais"), log_likelihood
+    log Z               log_z(energy, method="exact" | "ais" | "ti" | "bar" | "mbar"), log_likelihood, mbar_weights
     exact results       ebm.exact
     files               energy.save(path), load(path)
 
@@ -45,9 +45,11 @@ _HOME = {
     "PersistentCD": "objectives",
     "ExactLikelihood": "objectives",
     "log_z": "partition",
-    "LogZ": "partition",
-    "LogLikelihood": "partition",
-    "log_likelihood": "partition",
+    "LogZ": "bracket",
+    "LogZWarning": "bracket",
+    "LogLikelihood": "likelihood",
+    "log_likelihood": "likelihood",
+    "mbar_weights": "mbar_weights",
     "load": "files",
 }
 

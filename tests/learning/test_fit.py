@@ -16,7 +16,8 @@ from ebm.lattice import Ising
 from ebm.learning import LearningError, fit, training
 from ebm.mean_field import BoltzmannMachine
 from ebm.objectives import ContrastiveDivergence, ExactLikelihood, PersistentCD
-from ebm.partition import log_likelihood, log_z
+from ebm.likelihood import log_likelihood
+from ebm.partition import log_z
 from ebm.rbm import RBM
 from samplers.store import StoreError
 

@@ -1,0 +1,169 @@
+"""A straight path from an energy whose ln Z is known to any other one: what continuous energies are annealed along.
+
+Where beta = 0 has no law, as for real coordinates, ln Z needs another anchor. At times 0 <= t <= 1
+
+    u_t(x) = (1 - t) u_base(x) + t u(x, beta),      p_t = exp(-u_t) / Z_t,      du_t/dt = u(x, beta) - u_base(x),
+
+which asks nothing of the energy but its reduced energy at the one beta of interest.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+import samplers
+from ebm.energy import Energy
+from ebm.gaussian import Gaussian
+from samplers import protocols
+from samplers.compiled import Functions, functions, inline
+
+WIDER = 1.5  # variance of a fitted base in that of the draws: its tails must hold those of the energy
+PILOT = {"chains": 32, "draws": 100, "warmup": 300}
+
+
+class Bridge(Energy):
+    """The path as an energy for samplers and ladders: its "inverse temperature" is s = 1 + t, which runs from 1 to 2.
+
+    Args:
+        base: energy with a method `log_z(1.0)`, with as many coordinates as the other.
+        energy: the energy at the other end.
+        beta: its inverse temperature there.
+    """
+
+    linear_in_beta = False
+
+    def __init__(self, base: Any, energy: Any, beta: float) -> None:
+        self.base, self.energy, self.beta = base, energy, float(beta)
+        self.shape, self.domain = tuple(energy.shape), energy.domain
+        both = protocols.is_compiled(base) and protocols.is_compiled(energy)
+        self._functions = _bridge_functions(base.compiled, energy.compiled, self.beta) if both else None
+
+    @property
+    def compiled(self) -> Functions:
+        """The numba functions of the path; None if an end has none."""
+        return self._functions  # type: ignore[return-value]
+
+    def ends(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return u_base and u(., beta), (n,) each, of configurations x (n, *shape) or (n, sites)."""
+        flat = np.ascontiguousarray(x).reshape(len(x), -1)
+        one = np.ones(len(flat))
+        return protocols.reduced(self.base, flat, one), protocols.reduced(self.energy, flat, self.beta * one)
+
+    def reduced(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
+        """Return u_t at t = beta - 1, (n,)."""
+        if self._functions is not None:
+            return super().reduced(x, beta)
+        first, second = self.ends(x)
+        return (2.0 - beta) * first + (beta - 1.0) * second
+
+    def reduced_at(self, x: np.ndarray, betas: np.ndarray) -> np.ndarray:
+        """Return u_t of each configuration at k times of its own, t = betas - 1, (n, k)."""
+        first, second = self.ends(x)
+        return (2.0 - betas) * first[:, None] + (betas - 1.0) * second[:, None]
+
+    def reduced_grad(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
+        """Return the gradient of u_t, (n, *shape)."""
+        if self._functions is not None:
+            return super().reduced_grad(x, beta)
+        flat = np.ascontiguousarray(x).reshape(len(x), -1)
+        one, s = np.ones(len(flat)), np.broadcast_to(np.asarray(beta, np.float64), (len(flat),))[:, None]
+        first = protocols.reduced_gradient(self.base, flat, one)
+        second = protocols.reduced_gradient(self.energy, flat, self.beta * one)
+        return ((2.0 - s) * first + (s - 1.0) * second).reshape(np.shape(x))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return both ends."""
+        return {"base": self.base, "energy": self.energy, "beta": self.beta}
+
+
+def _bridge_functions(base: Functions, energy: Functions, beta: float) -> Functions:
+    reduced1, reduced2 = base.reduced, energy.reduced
+    gradient1, gradient2 = base.gradient, energy.gradient
+    change1, change2 = base.change, energy.change
+
+    @inline
+    def reduced(x, s, p):
+        return (2.0 - s) * reduced1(x, 1.0, p[0]) + (s - 1.0) * reduced2(x, p[2], p[1])
+
+    gradient = None
+    if gradient1 is not None and gradient2 is not None:
+
+        @inline
+        def gradient(x, s, weight, p, out, work):
+            gradient1(x, 1.0, weight * (2.0 - s), p[0], out, work)
+            gradient2(x, p[2], weight * (s - 1.0), p[1], out, work)
+
+    @inline
+    def change(x, site, value, s, p):
+        return (2.0 - s) * change1(x, site, value, 1.0, p[0]) + (s - 1.0) * change2(x, site, value, p[2], p[1])
+
+    return Functions(reduced, gradient, change, (base.params, energy.params, beta), lanes=base.lanes and energy.lanes)
+
+
+@inline
+def _flat_energy(x, p):
+    return 0.0 * x[0]
+
+
+@inline
+def _flat_gradient(x, weight, p, out):
+    pass
+
+
+_FLAT = functions(_flat_energy, _flat_gradient)
+
+
+class FlatAngles(Energy):
+    """Angles that are uniform on the circle: E = 0, ln Z = n ln 2 pi."""
+
+    domain = "angle"
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    @property
+    def compiled(self) -> Functions:
+        """The numba functions of this energy."""
+        return _FLAT
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the shape."""
+        return {"shape": self.shape}
+
+    def log_z(self, beta: float = 1.0) -> float:
+        """Return ln Z = n ln 2 pi."""
+        return math.prod(self.shape) * math.log(2 * math.pi)
+
+    def sample(self, n: int, seed: int | None = None) -> np.ndarray:
+        """Return n independent draws (n, *shape)."""
+        return -np.random.default_rng(seed).uniform(-np.pi, np.pi, (n, *self.shape))
+
+
+def default_sampler(energy: Any) -> samplers.Sampler:
+    """Return what moves an energy when nobody says otherwise."""
+    if energy.domain in protocols.DISCRETE:
+        return samplers.Gibbs()
+    return samplers.HMC(steps=5) if protocols.has_gradient(energy) else samplers.Metropolis("gaussian")
+
+
+def base_of(energy: Any, beta: float, base: Any, sampler: samplers.Sampler, entropy: int) -> Any:
+    """Return the anchor of a continuous energy: `base` if given, flat for angles, else a normal law fitted to draws."""
+    if base is not None:
+        if not callable(getattr(base, "log_z", None)) or not callable(getattr(base, "sample", None)):
+            raise TypeError(f"base must have `log_z` and `sample`, as Gaussian has, got {protocols.name_of(base)}")
+        if base.domain != energy.domain or math.prod(base.shape) != math.prod(energy.shape):
+            raise ValueError(
+                f"base must have the domain and size of the energy, {energy.domain!r} {tuple(energy.shape)}, "
+                f"got {base.domain!r} {tuple(base.shape)}"
+            )
+        return base
+    if energy.domain == "angle":
+        return FlatAngles(tuple(energy.shape))
+    run = samplers.sample(energy, sampler, **PILOT, beta=beta, seed=entropy, progress=False)
+    x = np.asarray(run.x).reshape(-1, math.prod(energy.shape))
+    variance = x.var(0)
+    # Of more coordinates than the pilot can correlate only the variances are known.
+    covariance = np.cov(x.T).reshape(len(variance), -1) if 20 * len(variance) < len(x) else np.diag(variance)
+    ridge = 1e-6 * variance.mean()
+    return Gaussian(x.mean(0), WIDER * covariance + ridge * np.eye(len(variance)))
