@@ -76,7 +76,9 @@ def anneal(
         reverse = path.log_z_start - state["log_weight"]
     for name, log_weight in (("forward", forward), ("reverse", reverse)):
         if np.isnan(log_weight).any():
-            raise SamplingError(f"{np.isnan(log_weight).sum()} of {chains} log weights of the {name} run are not numbers")
+            raise SamplingError(
+                f"{np.isnan(log_weight).sum()} of {chains} log weights of the {name} run are not numbers"
+            )
     return Annealing(forward, reverse)
 
 

@@ -128,7 +128,9 @@ class SitePath:
         self.sampler.retemper(self.energy, state, np.arange(len(state["x"])))
         acceptance = self.sampler.advance(self.energy, state, settings, 1, sweeps)
         if not np.isfinite(acceptance).all():
-            raise SamplingError(f"the energy of {protocols.name_of(self.energy)} is not a number at beta = {t * self.beta:.4g}")
+            raise SamplingError(
+                f"the energy of {protocols.name_of(self.energy)} is not a number at beta = {t * self.beta:.4g}"
+            )
 
 
 class RBMPath:

@@ -8,6 +8,7 @@ import numpy as np
 import samplers
 from ebm.ais import anneal, effective_sample_size, log_mean_exp
 from ebm.annealing_paths import Path, path_of
+from ebm.bar import bar
 from ebm.bracket import SIGMAS, LogZ, LogZWarning, bracket_complaints
 from ebm.known_log_z import known_log_z
 from samplers import protocols, random
@@ -165,6 +166,7 @@ def summary(forward: np.ndarray, reverse: np.ndarray, settings: dict[str, Any]) 
     ess = effective_sample_size(forward)
     # Resampled starts are worth no more than the effective sample size of the weights that chose them.
     copies = 1.0 if settings.get("tempered_starts") else float(np.sqrt(max(1.0, len(reverse) / ess)))
+    both = bar(-forward, -reverse)  # of the works; where weights 1 / w have no variance it still has an error
     details = {
         **settings,
         "lower_error": lower_error,
@@ -173,6 +175,8 @@ def summary(forward: np.ndarray, reverse: np.ndarray, settings: dict[str, Any]) 
         "reverse_value": -reverse_value,
         "reverse_error": reverse_error * copies,
         "reverse_effective_sample_size": effective_sample_size(-reverse),
+        "bar_value": both.value,
+        "bar_error": float(np.hypot(both.first.std(), both.second.std() * copies) / np.sqrt(len(forward))),
     }
     result = LogZ(value, error, lower, -upper, "ais", details)
     return result._replace(complaints=tuple(_complaints(result)))
@@ -199,11 +203,11 @@ def _complaints(result: LogZ) -> list[str]:
             f"{d['reverse_effective_sample_size']:.1f} reverse of {d['chains']}; ln Z is not to be trusted, more steps "
             "are needed"
         )
-    gap, error = abs(result.value - d["reverse_value"]), float(np.hypot(result.error, d["reverse_error"]))
+    gap, error = abs(result.value - d["bar_value"]), float(np.hypot(result.error, d["bar_error"]))
     if gap > SIGMAS * error:
         out.append(
-            f"forward and reverse disagree: ln Z = {result.value:.3f} ± {result.error:.3f} and "
-            f"{d['reverse_value']:.3f} ± {d['reverse_error']:.3f}; more steps or chains are needed, or tempered chains "
+            f"forward and reverse disagree: ln Z = {result.value:.3f} ± {result.error:.3f} forward, and "
+            f"{d['bar_value']:.3f} ± {d['bar_error']:.3f} by both; more steps or chains are needed, or tempered chains "
             "as starts"
         )
     return out + bracket_complaints(result, "take more steps")
@@ -218,9 +222,7 @@ def _tempered(
 ) -> LogZ:  # fmt: skip
     from ebm import tempered
 
-    if isinstance(run, tempered.Rungs):
-        ladder = run
-    elif run is None:
+    if run is None:
         ladder = tempered.run_ladder(energy, beta, shares, base, sampler, *sizes, entropy, progress)
     else:
         ladder = tempered.rungs_of(run, energy, beta)

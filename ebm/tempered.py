@@ -16,17 +16,19 @@ from ebm.bridge import Bridge, base_of, default_sampler
 from ebm.mbar import influences, mbar
 from ebm.thermodynamic_integration import integrate
 from samplers import protocols
+from samplers.identity import fingerprint_energy
 from samplers.ladder import rung_of
 
 BLOCKS = 20  # stretches of a run, each of which gives a bound
 
 
 class Rungs(NamedTuple):
-    """A run of ParallelTempering, the ln Z of its first rung, and the rung asked about."""
+    """A run of ParallelTempering, the ln Z of its first rung, the rung asked about, and of which energy and beta."""
 
     run: samplers.Chains
     log_z_start: float
     target: int
+    asked: tuple[str, float]
 
     @property
     def u(self) -> np.ndarray:
@@ -66,15 +68,26 @@ def run_ladder(
     bridge = Bridge(base_of(energy, beta, base, sampler, seeds[1]), energy, beta)
     ladder = samplers.ParallelTempering(sampler, 1.0 + rungs)
     run = samplers.sample(bridge, ladder, beta=2.0, progress=progress, **settings)
-    return Rungs(run, float(bridge.base.log_z(1.0)), len(rungs) - 1)
+    return Rungs(run, float(bridge.base.log_z(1.0)), len(rungs) - 1, (fingerprint_energy(energy), beta))
 
 
-def rungs_of(run: samplers.Chains, energy: Any, beta: float) -> Rungs:
-    """Return the rungs of a run of the user's on a discrete energy, whose ladder must start at 0 and hold beta."""
-    if run.tempering is None or energy.domain not in protocols.DISCRETE or run.tempering.betas[0] != 0.0:
+def rungs_of(run: Any, energy: Any, beta: float) -> Rungs:
+    """Return the rungs of a run of the user's on a discrete energy, or of an earlier result, if it is of this energy.
+
+    Raises:
+        ValueError: the run is another one, its ladder does not start at 0, or beta is not on it.
+    """
+    fingerprint = fingerprint_energy(energy)
+    if isinstance(run, Rungs):
+        if run.asked != (fingerprint, beta):
+            raise ValueError(f"run must be of this energy at beta = {beta:g}, got one of another, at {run.asked[1]:g}")
+        return run
+    tempering = getattr(run, "tempering", None)
+    if tempering is None or energy.domain not in protocols.DISCRETE or tempering.betas[0] != 0.0:
         raise ValueError("run must be chains of ParallelTempering of a discrete energy, with a ladder that starts at 0")
-    target = rung_of(beta, tuple(run.tempering.betas))
-    return Rungs(run, log_z_at_zero(energy), target)
+    if run.attributes.get("energy_fingerprint", fingerprint) != fingerprint:
+        raise ValueError(f"run must be of this energy, got one of {run.attributes['energy']}")
+    return Rungs(run, log_z_at_zero(energy), rung_of(beta, tuple(tempering.betas)), (fingerprint, beta))
 
 
 def log_z_at_zero(energy: Any) -> float:
@@ -100,7 +113,7 @@ def estimate(rungs: Rungs, method: str) -> Estimate:
         series = sum(pair.first + pair.second for pair in pairs).reshape(shape)
         if method == "bar":
             return Estimate(value, series, {})
-        return Estimate(value, series, {"integration_error": abs(sum(pair.last_terms for pair in pairs))})
+        return Estimate(value, series, {"integration_error": sum(pair.error for pair in pairs)})
     # All rungs speak for the target, those beyond it as well.
     counts, flat = np.full(len(u), u[0, 0].size), u.reshape(len(u), -1)
     g = mbar(flat, counts, _guess(u))

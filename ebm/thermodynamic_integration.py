@@ -9,8 +9,8 @@ Value and two derivatives at both ends fix the polynomial of degree 5 that is in
 
     int = (f_0 + f_1) / 2 + (f_0' - f_1') / 10 + (f_0'' + f_1'') / 120,
 
-which is the trapezoid with corrections. What the last term changes (the cubic through values and first derivatives has
-only 1/12 in place of 1/10 and none of the last) is taken for the error of integration.
+which is the trapezoid with corrections; the cubic through values and first derivatives alone has 1/12 in place of 1/10.
+What the last order changes is taken for the error of integration.
 """
 
 from typing import NamedTuple
@@ -19,12 +19,12 @@ import numpy as np
 
 
 class Integral(NamedTuple):
-    """ln(Z_1 / Z_0), the influence of each draw at both ends, and the change by the terms of highest order."""
+    """ln(Z_1 / Z_0), the influence of each draw at both ends (as in ebm.bar), and the error of integration."""
 
     value: float
     first: np.ndarray
     second: np.ndarray
-    last_terms: float
+    error: float
 
 
 def integrate(first: np.ndarray, second: np.ndarray) -> Integral:
@@ -38,12 +38,25 @@ def integrate(first: np.ndarray, second: np.ndarray) -> Integral:
         >>> bool(abs(result.value - 2) < 5 * error)
         True
     """
-    value, cubic, influences = 0.0, 0.0, []
-    for y, sign in ((first, 1.0), (second, -1.0)):
-        mean = y.mean()
-        z = y - mean
-        variance, third = (z**2).mean(), (z**3).mean()
-        value -= mean / 2 - sign * variance / 10 + third / 120
-        cubic -= mean / 2 - sign * variance / 12
-        influences.append(-(z / 2 - sign * (z**2 - variance) / 10 + (z**3 - third - 3 * variance * z) / 120))
-    return Integral(float(value), influences[0], influences[1], float(value - cubic))
+    ends = [_cumulants(y) for y in (first, second)]
+    (f0, v0, k0), (f1, v1, k1) = ends
+    second_order, third_order = (v0 - v1) / 12, (v0 - v1) / 60 - (k0 + k1) / 120
+    half = abs(f0 - f1) / 2
+    # An asymptotic series, cut before terms that grow: f falls from f_0 to f_1, which bounds what there is to correct.
+    if abs(third_order) <= abs(second_order):
+        orders, left = (1 / 10, 1 / 120), abs(third_order)
+    elif abs(second_order) <= half:
+        orders, left = (1 / 12, 0.0), abs(second_order)
+    else:
+        orders, left = (0.0, 0.0), half
+    value, influences = 0.0, []
+    for y, (mean, variance, third), sign in zip((first, second), ends, (1.0, -1.0), strict=True):
+        z, (a, b) = y - mean, orders
+        value -= mean / 2 - sign * a * variance + b * third
+        influences.append(-(z / 2 - sign * a * (z**2 - variance) + b * (z**3 - third - 3 * variance * z)))
+    return Integral(float(value), influences[0], influences[1], float(left))
+
+
+def _cumulants(y: np.ndarray) -> tuple[float, float, float]:
+    z = y - y.mean()
+    return float(y.mean()), float((z**2).mean()), float((z**3).mean())

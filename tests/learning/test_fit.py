@@ -14,9 +14,9 @@ from ebm.gaussian_rbm import GaussianRBM
 from ebm.history import measure
 from ebm.lattice import Ising
 from ebm.learning import LearningError, fit, training
+from ebm.likelihood import log_likelihood
 from ebm.mean_field import BoltzmannMachine
 from ebm.objectives import ContrastiveDivergence, ExactLikelihood, PersistentCD
-from ebm.likelihood import log_likelihood
 from ebm.partition import log_z
 from ebm.rbm import RBM
 from samplers.store import StoreError

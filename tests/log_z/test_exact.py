@@ -44,6 +44,7 @@ def test_the_multiple_of_an_rbm_is_not_the_rbm_at_another_temperature():
 
 def integral(energy, beta, box):
     """An independent integration, by scipy's adaptive rules."""
+
     def density(*x):
         return float(np.exp(-energy.reduced(np.array([x[::-1]]), beta)[0]))
 

@@ -110,7 +110,7 @@ def test_integration_follows_the_terms_of_higher_order():
     error = np.sqrt(result.first.var() / n + result.second.var() / n)
     assert abs(-y.mean(1).sum() / 2 + np.log(2)) > 0.2
     assert abs(result.value + np.log(2)) < 0.05  # 0.02 of it from terms that are left out
-    assert abs(result.value + np.log(2)) < abs(result.last_terms) + stats.norm.isf(ALPHA) * error
+    assert abs(result.value + np.log(2)) < result.error + stats.norm.isf(ALPHA) * error
 
 
 def ladder_of(seed: int, rho: float) -> tempered.Rungs:
