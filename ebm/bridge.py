@@ -19,7 +19,7 @@ from samplers import protocols
 from samplers.compiled import Functions, functions, inline
 
 WIDER = 1.5  # variance of a fitted base in that of the draws: its tails must hold those of the energy
-PILOT = {"chains": 32, "draws": 100, "warmup": 300}
+PILOT: dict[str, Any] = {"chains": 32, "draws": 100, "warmup": 300}
 
 
 class Bridge(Energy):

@@ -1,4 +1,4 @@
-"""Weights that turn draws at several temperatures into draws at one (Shirts and Chodera 2008; Ferrenberg, Swendsen 1989).
+"""Weights that turn draws at several temperatures into draws at one (Shirts and Chodera 2008).
 
     w_n ~ exp(-u(x_n, beta)) / sum_k n_k exp(-u(x_n, beta_k) - ln Z_k),      sum_n w_n = 1
 

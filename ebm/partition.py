@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 import samplers
+from ebm import tempered
 from ebm.ais import anneal, effective_sample_size, log_mean_exp
 from ebm.annealing_paths import Path, path_of
 from ebm.bar import bar
@@ -220,8 +221,6 @@ def _tempered(
     energy: Any, method: str, beta: float, shares: np.ndarray, sizes: tuple[int, int, int, int],
     run: Any, base: Any, sampler: samplers.Sampler | None, entropy: int, progress: bool,
 ) -> LogZ:  # fmt: skip
-    from ebm import tempered
-
     if run is None:
         ladder = tempered.run_ladder(energy, beta, shares, base, sampler, *sizes, entropy, progress)
     else:
@@ -236,8 +235,8 @@ def _tempered(
         "tau": tau,
         "effective_draws": found.series.size / tau,
         "overlap": float(tempered.overlaps(ladder).min()),
-        "rungs": ladder.run.tempering.betas - (1.0 if energy.domain in protocols.CONTINUOUS else 0.0),
-        "swap_rates": ladder.run.tempering.swap_rates,
+        "rungs": ladder.tempering.betas - (1.0 if energy.domain in protocols.CONTINUOUS else 0.0),
+        "swap_rates": ladder.tempering.swap_rates,
         "seed": entropy if run is None else ladder.run.attributes.get("seed"),
         "ladder": ladder,
         **found.details,
@@ -245,20 +244,18 @@ def _tempered(
     error = float(np.hypot(error, found.details.get("integration_error", 0.0)))
     value = ladder.log_z_start + found.value
     result = LogZ(float(value), error, float(lower.mean()), float(upper.mean()), method, details)
-    return result._replace(complaints=tuple(_ladder_complaints(result, ladder.run)))
+    return result._replace(complaints=tuple(_ladder_complaints(result, ladder)))
 
 
-def _ladder_complaints(result: LogZ, run: samplers.Chains) -> list[str]:
-    assert run.tempering is not None
-    d = result.details
-    sweeps = run.shape[1] * int(run.attributes.get("thin", 1))
-    out = [problem for problem in run.tempering.report(sweeps)[1]]
+def _ladder_complaints(result: LogZ, ladder: tempered.Rungs) -> list[str]:
+    d, run = result.details, ladder.run
+    out = list(ladder.tempering.report(run.shape[1] * int(run.attributes.get("thin", 1)))[1])
     if d["overlap"] < LEAST_OVERLAP:
         out.append(f"neighbouring rungs overlap by {d['overlap']:.3f} only: take more rungs")
     if not np.isfinite(result.error) or d["effective_draws"] < LEAST_DRAWS:
         out.append(
-            f"the chains are short: {run.shape[0]} of {run.shape[1]} draws with tau = {d['tau']:.3g} draws, so that the "
-            "error is not known well; take more draws or thin more"
+            f"the chains are short: {run.shape[0]} of {run.shape[1]} draws with tau = {d['tau']:.3g} draws, so that "
+            "the error is not known well; take more draws or thin more"
         )
     if d.get("integration_error", 0.0) > 2.0 * d["statistical_error"]:
         out.append(

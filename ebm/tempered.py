@@ -5,19 +5,21 @@ order an estimate is the truth plus the mean over draws of a series, in which al
 its autocorrelation is measured. So neither the memory of the chains nor that rungs share replicas is forgotten.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
 
 import samplers
-from ebm.bar import bar
+from ebm.bar import Ratio, bar
 from ebm.bridge import Bridge, base_of, default_sampler
 from ebm.mbar import influences, mbar
-from ebm.thermodynamic_integration import integrate
+from ebm.thermodynamic_integration import Integral, integrate
 from samplers import protocols
 from samplers.identity import fingerprint_energy
 from samplers.ladder import rung_of
+from samplers.rungs import Tempering
 
 BLOCKS = 20  # stretches of a run, each of which gives a bound
 
@@ -31,10 +33,15 @@ class Rungs(NamedTuple):
     asked: tuple[str, float]
 
     @property
+    def tempering(self) -> Tempering:
+        """What the run tells of its ladder."""
+        assert self.run.tempering is not None
+        return self.run.tempering
+
+    @property
     def u(self) -> np.ndarray:
         """Reduced energies u[at, of] at rung `at` of the configurations of rung `of`, (rungs, rungs, chains, draws)."""
-        tempering = self.run.tempering
-        assert tempering is not None
+        tempering = self.tempering
         if tempering.reduced is not None:
             return np.ascontiguousarray(np.asarray(tempering.reduced).transpose(2, 3, 0, 1))
         return tempering.betas[:, None, None, None] * np.asarray(tempering.energies).transpose(2, 0, 1)
@@ -58,15 +65,22 @@ def run_ladder(
     """
     sampler = default_sampler(energy) if sampler is None else sampler
     seeds = [int(child.generate_state(1, np.uint64)[0]) for child in np.random.SeedSequence(entropy).spawn(2)]
-    settings = {"chains": chains, "draws": draws, "warmup": warmup, "thin": thin, "keep_x": False, "seed": seeds[0]}
+    settings: dict[str, Any] = {
+        "chains": chains,
+        "draws": draws,
+        "warmup": warmup,
+        "thin": thin,
+        "keep_x": False,
+        "seed": seeds[0],
+    }
     if energy.domain in protocols.DISCRETE:
         if base is not None:
             raise ValueError(f"base is for continuous energies; a discrete one starts at beta = 0, got {base!r}")
-        ladder = samplers.ParallelTempering(sampler, beta * rungs)
+        ladder = samplers.ParallelTempering(sampler, tuple(beta * rungs))
         run = samplers.sample(energy, ladder, beta=beta, progress=progress, **settings)
         return rungs_of(run, energy, beta)
     bridge = Bridge(base_of(energy, beta, base, sampler, seeds[1]), energy, beta)
-    ladder = samplers.ParallelTempering(sampler, 1.0 + rungs)
+    ladder = samplers.ParallelTempering(sampler, tuple(1.0 + rungs))
     run = samplers.sample(bridge, ladder, beta=2.0, progress=progress, **settings)
     return Rungs(run, float(bridge.base.log_z(1.0)), len(rungs) - 1, (fingerprint_energy(energy), beta))
 
@@ -103,22 +117,25 @@ def log_z_at_zero(energy: Any) -> float:
 def estimate(rungs: Rungs, method: str) -> Estimate:
     """Return ln Z of the target less that of the first rung by "ti", "bar" or "mbar"."""
     u, target = rungs.u, rungs.target
-    shape = u.shape[2:]
-    pairs = []
+    if method == "mbar":
+        # All rungs speak for the target, those beyond it as well.
+        counts, flat = np.full(len(u), u[0, 0].size), u.reshape(len(u), -1)
+        g = mbar(flat, counts, _guess(u))
+        series = influences(flat, counts, g)[target].reshape(len(u), *u.shape[2:]).mean(0)
+        return Estimate(float(g[target]), series, {})
+    value, integration_error, series = 0.0, 0.0, np.zeros(u[0, 0].size)
     for k in range(target):
         y = (u[k + 1] - u[k]).reshape(len(u), -1)
-        pairs.append((integrate if method == "ti" else bar)(y[k], y[k + 1]))
-    value = sum(pair.value for pair in pairs)
-    if method != "mbar":
-        series = sum(pair.first + pair.second for pair in pairs).reshape(shape)
+        pair: Ratio | Integral
         if method == "bar":
-            return Estimate(value, series, {})
-        return Estimate(value, series, {"integration_error": sum(pair.error for pair in pairs)})
-    # All rungs speak for the target, those beyond it as well.
-    counts, flat = np.full(len(u), u[0, 0].size), u.reshape(len(u), -1)
-    g = mbar(flat, counts, _guess(u))
-    series = influences(flat, counts, g)[target].reshape(len(u), *shape).mean(0)
-    return Estimate(float(g[target]), series, {})
+            pair = bar(y[k], y[k + 1])
+        else:
+            pair = integrate(y[k], y[k + 1])
+            integration_error += pair.error
+        value += pair.value
+        series += pair.first + pair.second
+    details = {} if method == "bar" else {"integration_error": integration_error}
+    return Estimate(value, series.reshape(u.shape[2:]), details)
 
 
 def _guess(u: np.ndarray) -> np.ndarray:
@@ -143,7 +160,7 @@ def bounds(rungs: Rungs) -> tuple[np.ndarray, np.ndarray]:
     stretches = -(-BLOCKS // shape[0])
     edges = np.linspace(0, shape[1], min(stretches, shape[1]) + 1).astype(np.int64)
     lower, upper = [], []
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges):
         low, high = np.zeros(shape[0]), np.zeros(shape[0])
         for k in range(rungs.target):
             y = (u[k + 1] - u[k])[..., begin:end]

@@ -1,7 +1,7 @@
 """Thermodynamic integration over the rungs of a ladder (Kirkwood 1935).
 
-Between neighbours the path is straight in the reduced energy, u_l = u_0 + l y with y = u_1 - u_0 and 0 <= l <= 1. So its
-derivative is y itself, whatever way u depends on beta (an RBM's is not linear in it), and
+Between neighbours the path is straight in the reduced energy, u_l = u_0 + l y with y = u_1 - u_0 and 0 <= l <= 1. So
+its derivative is y itself, whatever way u depends on beta (an RBM's is not linear in it), and
 
     ln(Z_1 / Z_0) = -int_0^1 <y>_l dl,    d<y>_l/dl = -Var_l(y),    d^2<y>_l/dl^2 = third cumulant of y at l.
 

@@ -78,7 +78,7 @@ def measure(
 
 
 def works(name: str, steps: int, chains: int, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return works of forward and reverse annealings, both started in equilibrium, and the difference of free energy."""
+    """Return works of forward and reverse annealings from equilibrium, and the difference of free energy."""
     energy, beta = systems()[name]
     path, rng = path_of(energy, beta, None), np.random.default_rng(seed)
     state, times = path.start(chains, rng, seed), path.times(steps)
@@ -141,7 +141,7 @@ def main(
     folder: Path = report.RESULTS / "log_z_methods", repeats: int = 100, once: tuple[dict, dict] = ONCE,
     often: tuple[dict, dict] = OFTEN, only: tuple[str, ...] = (), chains: int = 40_000, seed: int = 1,
 ) -> dict:  # fmt: skip
-    """Run every method once in full and often in short on every system, compare with what is exact, write the folder."""
+    """Run every method once in full and often in short on every system, compare with exact values, write the folder."""
     clock, chosen = report.begin(folder), {n: s for n, s in systems().items() if not only or n in only}
     rows, found, warned = [], {m: [] for m in METHODS}, {m: [] for m in METHODS}
     pulls = {m: np.empty((len(chosen), repeats)) for m in METHODS}
@@ -176,30 +176,19 @@ def main(
     draw_calibration(pulls, folder / "calibration.png")
     runs = {steps: works("spin glass, 10 spins", steps, chains, seed) for steps in (3, 30)}
     draw_crooks(runs, folder / "crooks.png")
-    crooks = {
-        s: [float(np.exp(d - w).mean()), float(np.exp(d - w).std() / np.sqrt(chains))] for s, (w, _, d) in runs.items()
-    }
+    weights = {steps: np.exp(difference - forward) for steps, (forward, _, difference) in runs.items()}
+    crooks = {steps: (float(w.mean()), float(w.std() / np.sqrt(chains))) for steps, w in weights.items()}
     text = [f"{s} temperatures: {report.with_error(*value)}" for s, value in crooks.items()]
-    numbers = {
-        "z": found,
-        "within": within,
-        "pulls_deviation": {m: pulls[m].std(1) for m in METHODS},
-        "jarzynski": crooks,
-    }
+    spread = {method: pulls[method].std(1) for method in METHODS}
+    numbers = {"z": found, "within": within, "deviation_of_z": spread, "jarzynski": crooks}
     story = [
         methods,
-        f"Of {repeats} honest runs of a system, between {low:.0f} and {high:.0f} lie within two errors, 99 times in 100.",
+        f"Of {repeats} honest runs of a system {low:.0f} to {high:.0f} lie within two errors, 99 times in 100.",
         counts,
         f"Jarzynski's mean of exp(dF - W), which is 1, of {chains:,} forward annealings: " + "; ".join(text) + ".",
     ]
-    settings = {
-        "repeats": repeats,
-        "once": once,
-        "often": often,
-        "chains": chains,
-        "seed": seed,
-        "seconds": round(clock()),
-    }
+    settings = {"repeats": repeats, "once": once, "often": often, "chains": chains, "seed": seed}
+    settings["seconds"] = round(clock())
     report.write(folder, __file__, __doc__, story, PICTURES, numbers, settings)
     return numbers
 
