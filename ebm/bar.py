@@ -45,7 +45,8 @@ def bar(first: np.ndarray, second: np.ndarray) -> Ratio:
     """
     n0, n1 = len(first), len(second)
     y0, y1 = first + np.log(n0 / n1), second + np.log(n0 / n1)
-    low, high = min(y0.min(), y1.min()) - 40.0, max(y0.max(), y1.max()) + 40.0
+    finite = np.concatenate([y[np.isfinite(y)] for y in (y0, y1)])  # a draw may be impossible in the other law
+    low, high = finite.min() - 40.0, finite.max() + 40.0
     shift = 0.5 * (np.median(y0) + np.median(y1))
     for _ in range(STEPS):
         p, q = expit(shift - y0), expit(y1 - shift)

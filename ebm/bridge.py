@@ -54,27 +54,32 @@ class Bridge(Energy):
         """Return u_t at t = beta - 1, (n,)."""
         if self._functions is not None:
             return super().reduced(x, beta)
-        first, second = self.ends(x)
-        return (2.0 - beta) * first + (beta - 1.0) * second
+        return _mix(*self.ends(x), np.asarray(beta) - 1.0)
 
     def reduced_at(self, x: np.ndarray, betas: np.ndarray) -> np.ndarray:
         """Return u_t of each configuration at k times of its own, t = betas - 1, (n, k)."""
         first, second = self.ends(x)
-        return (2.0 - betas) * first[:, None] + (betas - 1.0) * second[:, None]
+        return _mix(first[:, None], second[:, None], betas - 1.0)
 
     def reduced_grad(self, x: np.ndarray, beta: float | np.ndarray) -> np.ndarray:
         """Return the gradient of u_t, (n, *shape)."""
         if self._functions is not None:
             return super().reduced_grad(x, beta)
         flat = np.ascontiguousarray(x).reshape(len(x), -1)
-        one, s = np.ones(len(flat)), np.broadcast_to(np.asarray(beta, np.float64), (len(flat),))[:, None]
+        one, t = np.ones(len(flat)), np.broadcast_to(np.asarray(beta, np.float64) - 1.0, (len(flat),))[:, None]
         first = protocols.reduced_gradient(self.base, flat, one)
         second = protocols.reduced_gradient(self.energy, flat, self.beta * one)
-        return ((2.0 - s) * first + (s - 1.0) * second).reshape(np.shape(x))
+        return _mix(first, second, t).reshape(np.shape(x))
 
     def parameters(self) -> dict[str, Any]:
         """Return both ends."""
         return {"base": self.base, "energy": self.energy, "beta": self.beta}
+
+
+def _mix(first: np.ndarray, second: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Return (1 - t) first + t second; the end that is not there counts for nothing, be it infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.where(t == 0.0, first, np.where(t == 1.0, second, (1.0 - t) * first + t * second))
 
 
 def _bridge_functions(base: Functions, energy: Functions, beta: float) -> Functions:
@@ -82,9 +87,21 @@ def _bridge_functions(base: Functions, energy: Functions, beta: float) -> Functi
     gradient1, gradient2 = base.gradient, energy.gradient
     change1, change2 = base.change, energy.change
 
+    lanes = base.lanes and energy.lanes  # they may not branch, and are polynomials that do not reach infinity
+
     @inline
     def reduced(x, s, p):
         return (2.0 - s) * reduced1(x, 1.0, p[0]) + (s - 1.0) * reduced2(x, p[2], p[1])
+
+    if not lanes:
+        # An end that is not there counts for nothing, be it infinite.
+        @inline
+        def reduced(x, s, p):
+            if s == 1.0:
+                return reduced1(x, 1.0, p[0])
+            if s == 2.0:
+                return reduced2(x, p[2], p[1])
+            return (2.0 - s) * reduced1(x, 1.0, p[0]) + (s - 1.0) * reduced2(x, p[2], p[1])
 
     gradient = None
     if gradient1 is not None and gradient2 is not None:
@@ -98,7 +115,7 @@ def _bridge_functions(base: Functions, energy: Functions, beta: float) -> Functi
     def change(x, site, value, s, p):
         return (2.0 - s) * change1(x, site, value, 1.0, p[0]) + (s - 1.0) * change2(x, site, value, p[2], p[1])
 
-    return Functions(reduced, gradient, change, (base.params, energy.params, beta), lanes=base.lanes and energy.lanes)
+    return Functions(reduced, gradient, change, (base.params, energy.params, beta), lanes=lanes)
 
 
 @inline

@@ -18,7 +18,7 @@ from ebm.partition import log_z
 from samplers import HMC, MALA, Gibbs, Langevin, Metropolis, ParallelTempering, Wolff
 
 ALPHA = 1e-6
-FAST, SLOW = np.array([0.0, 0.35, 1.0]), np.linspace(0.0, 1.0, 31)
+FAST, SLOW = np.array([0.0, 0.2, 1.0]), np.linspace(0.0, 1.0, 31)
 _RNG = np.random.default_rng(13)
 _W = np.triu(_RNG.normal(0, 1.5, (5, 5)), 1)
 SPINS = ebm.BoltzmannMachine(_W + _W.T, _RNG.normal(0, 1, 5), "spin")
@@ -63,13 +63,13 @@ def works(name, beta, times, chains, seed):
 def test_jarzynski_and_crooks_hold(name, times):
     chains = 20_000 if len(times) == len(FAST) else 3000
     forward, reverse = works(name, 0.9, times, chains, 3)
+    assert forward.mean() < 0 < reverse.mean()
     assert stats.ttest_1samp(np.exp(forward), 1.0).pvalue > ALPHA
     if CASES[name][0].domain != "real":  # the tails of the base are wider than those of a well: no variance
         assert stats.ttest_1samp(np.exp(-reverse), 1.0).pvalue > ALPHA
     for g in (np.ones_like, np.cos, lambda z: np.exp(-4 * z**2)):
         p = stats.ttest_ind(g(forward) * expit(forward), g(reverse) * expit(-reverse), equal_var=False).pvalue
         assert p > ALPHA
-    assert forward.mean() < 0 < reverse.mean()
     if len(times) == len(FAST):
         assert forward.std() > 0.1  # far enough from equilibrium to tell
 

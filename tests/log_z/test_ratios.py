@@ -126,7 +126,7 @@ def ladder_of(seed: int, rho: float) -> tempered.Rungs:
     }  # fmt: skip
     run = samplers.Chains(None, x[..., 0], {}, np.ones(x.shape[:2]), 1.0, "real")
     run.tempering = samplers.rungs.Tempering(arrays)
-    return tempered.Rungs(run, 0.0, 3)
+    return tempered.Rungs(run, 0.0, 3, ("", 1.0))
 
 
 @pytest.mark.parametrize(("method", "rho"), [("ti", 0.8), ("bar", 0.8), ("mbar", 0.8), ("bar", 0.0)])

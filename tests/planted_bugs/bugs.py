@@ -518,7 +518,7 @@ BUGS = (
         "ebm/annealing_paths.py",
         "settings = self.settings if forward else self.sampler.backwards(self.settings)",
         "settings = self.settings",
-        ("tests/learning/test_ais.py::test_reverse_run_reverses_the_scan",),
+        (_CROOKS + "[gibbs-fast]",),
         slow=True,
     ),
     Bug(
