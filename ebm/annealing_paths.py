@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ebm.bridge import check_kernel
 from ebm.bridge_path import BridgePath
 from ebm.gaussian_rbm import GaussianRBM, draw_normal
 from ebm.layers import draw_units, reweight
@@ -22,9 +23,7 @@ from ebm.rbm import RBM
 from samplers import protocols, random
 from samplers.blocks import SamplingError
 from samplers.gibbs import Gibbs
-from samplers.run import check_sampler
 from samplers.sampler import Sampler, State
-from samplers.tempering import ParallelTempering
 
 
 class Path(Protocol):
@@ -74,16 +73,6 @@ def path_of(
     return SitePath(energy, beta, sampler)
 
 
-def check_kernel(sampler: Any, energy: Any) -> None:
-    """Raise unless the sampler fits the energy and leaves its law exactly as it is."""
-    check_sampler(energy, sampler)
-    if not sampler.needs_energy or isinstance(sampler, ParallelTempering):
-        raise TypeError(
-            "sampler must leave p(x) unchanged by every sweep, as Gibbs, Metropolis, MALA and HMC do, "
-            f"got {type(sampler).__name__}"
-        )
-
-
 class SitePath:
     """From uniform to any discrete energy at beta, through all temperatures between."""
 
@@ -125,7 +114,8 @@ class SitePath:
 
     def _move(self, state: State, t: float, sweeps: int, settings: tuple) -> None:
         state["beta"][:] = t * self.beta
-        self.sampler.retemper(self.energy, state, np.arange(len(state["x"])))
+        if "u" in state:
+            self.sampler.retemper(self.energy, state, np.arange(len(state["x"])))
         acceptance = self.sampler.advance(self.energy, state, settings, 1, sweeps)
         if not np.isfinite(acceptance).all():
             raise SamplingError(

@@ -17,6 +17,7 @@ from ebm.energy import Energy
 from ebm.gaussian import Gaussian
 from samplers import protocols
 from samplers.compiled import Functions, functions, inline
+from samplers.run import check_sampler
 
 WIDER = 1.5  # variance of a fitted base in that of the draws: its tails must hold those of the energy
 PILOT: dict[str, Any] = {"chains": 32, "draws": 100, "warmup": 300}
@@ -83,39 +84,60 @@ def _mix(first: np.ndarray, second: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 def _bridge_functions(base: Functions, energy: Functions, beta: float) -> Functions:
-    reduced1, reduced2 = base.reduced, energy.reduced
-    gradient1, gradient2 = base.gradient, energy.gradient
     change1, change2 = base.change, energy.change
-
-    lanes = base.lanes and energy.lanes  # they may not branch, and are polynomials that do not reach infinity
-
-    @inline
-    def reduced(x, s, p):
-        return (2.0 - s) * reduced1(x, 1.0, p[0]) + (s - 1.0) * reduced2(x, p[2], p[1])
-
-    if not lanes:
-        # An end that is not there counts for nothing, be it infinite.
-        @inline
-        def reduced(x, s, p):
-            if s == 1.0:
-                return reduced1(x, 1.0, p[0])
-            if s == 2.0:
-                return reduced2(x, p[2], p[1])
-            return (2.0 - s) * reduced1(x, 1.0, p[0]) + (s - 1.0) * reduced2(x, p[2], p[1])
-
-    gradient = None
-    if gradient1 is not None and gradient2 is not None:
-
-        @inline
-        def gradient(x, s, weight, p, out, work):
-            gradient1(x, 1.0, weight * (2.0 - s), p[0], out, work)
-            gradient2(x, p[2], weight * (s - 1.0), p[1], out, work)
+    lanes = base.lanes and energy.lanes
+    # Lanes may not branch; their energies are polynomials, which do not reach infinity where a base is likely to be.
+    reduced, gradient = (_straight if lanes else _guarded)(base, energy)
 
     @inline
     def change(x, site, value, s, p):
         return (2.0 - s) * change1(x, site, value, 1.0, p[0]) + (s - 1.0) * change2(x, site, value, p[2], p[1])
 
-    return Functions(reduced, gradient, change, (base.params, energy.params, beta), lanes=lanes)
+    has_gradient = base.gradient is not None and energy.gradient is not None
+    params = (base.params, energy.params, beta)
+    return Functions(reduced, gradient if has_gradient else None, change, params, lanes=lanes)
+
+
+def _straight(base: Functions, energy: Functions) -> tuple[Any, Any]:
+    """u_t and its gradient as they are written."""
+    reduced1, reduced2 = base.reduced, energy.reduced
+    gradient1: Any = base.gradient
+    gradient2: Any = energy.gradient
+
+    @inline
+    def reduced(x, s, p):
+        return (2.0 - s) * reduced1(x, 1.0, p[0]) + (s - 1.0) * reduced2(x, p[2], p[1])
+
+    @inline
+    def gradient(x, s, weight, p, out, work):
+        gradient1(x, 1.0, weight * (2.0 - s), p[0], out, work)
+        gradient2(x, p[2], weight * (s - 1.0), p[1], out, work)
+
+    return reduced, gradient
+
+
+def _guarded(base: Functions, energy: Functions) -> tuple[Any, Any]:
+    """The same, where an end that is not there counts for nothing, be it infinite."""
+    reduced1, reduced2 = base.reduced, energy.reduced
+    gradient1: Any = base.gradient
+    gradient2: Any = energy.gradient
+
+    @inline
+    def reduced(x, s, p):
+        if s == 1.0:
+            return reduced1(x, 1.0, p[0])
+        if s == 2.0:
+            return reduced2(x, p[2], p[1])
+        return (2.0 - s) * reduced1(x, 1.0, p[0]) + (s - 1.0) * reduced2(x, p[2], p[1])
+
+    @inline
+    def gradient(x, s, weight, p, out, work):
+        if s != 2.0:
+            gradient1(x, 1.0, weight * (2.0 - s), p[0], out, work)
+        if s != 1.0:
+            gradient2(x, p[2], weight * (s - 1.0), p[1], out, work)
+
+    return reduced, gradient
 
 
 @inline
@@ -162,6 +184,16 @@ def default_sampler(energy: Any) -> samplers.Sampler:
     if energy.domain in protocols.DISCRETE:
         return samplers.Gibbs()
     return samplers.HMC(steps=5) if protocols.has_gradient(energy) else samplers.Metropolis("gaussian")
+
+
+def check_kernel(sampler: Any, energy: Any) -> None:
+    """Raise unless the sampler fits the energy and leaves its law exactly as it is."""
+    check_sampler(energy, sampler)
+    if not sampler.needs_energy or isinstance(sampler, samplers.ParallelTempering):
+        raise TypeError(
+            "sampler must leave p(x) unchanged by every sweep, as Gibbs, Metropolis, MALA and HMC do, "
+            f"got {type(sampler).__name__}"
+        )
 
 
 def base_of(energy: Any, beta: float, base: Any, sampler: samplers.Sampler, entropy: int) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ebm.bridge import Bridge, base_of, default_sampler
+from ebm.bridge import Bridge, base_of, check_kernel, default_sampler
 from ebm.gaussian import Gaussian
 from samplers import protocols, random
 from samplers.blocks import SamplingError
@@ -32,7 +32,7 @@ class BridgePath:
 
     def __init__(self, energy: Any, beta: float, base: Any, sampler: Sampler | None, entropy: int) -> None:
         self.sampler = default_sampler(energy) if sampler is None else sampler
-        self.sampler.check(energy)
+        check_kernel(self.sampler, energy)
         self.bridge = Bridge(base_of(energy, beta, base, self.sampler, entropy), energy, beta)
         self.settings = self.sampler.settings(self.bridge, 0)
         self.log_z_start = float(self.bridge.base.log_z(1.0))

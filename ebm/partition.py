@@ -112,6 +112,8 @@ def log_z(
         protocols.check_positive(seed, "seed", integer=True, zero=True)
     entropy = random.fresh_entropy() if seed is None else int(seed)
     if method == "ais":
+        if run is not None:
+            raise ValueError('run belongs to methods "ti", "bar" and "mbar", got it with "ais"')
         result = _annealed(energy, beta, int(chains), steps, data, starts, base, sampler, entropy, progress)
     else:
         if data is not None or starts is not None:

@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 import samplers
 from ebm.bar import Ratio, bar
-from ebm.bridge import Bridge, base_of, default_sampler
+from ebm.bridge import Bridge, base_of, check_kernel, default_sampler
 from ebm.mbar import influences, mbar
 from ebm.thermodynamic_integration import Integral, integrate
 from samplers import protocols
@@ -64,6 +64,7 @@ def run_ladder(
     Discrete energies start at beta = 0, where all states are alike; continuous ones at a base, along a straight path.
     """
     sampler = default_sampler(energy) if sampler is None else sampler
+    check_kernel(sampler, energy)
     seeds = [int(child.generate_state(1, np.uint64)[0]) for child in np.random.SeedSequence(entropy).spawn(2)]
     settings: dict[str, Any] = {
         "chains": chains,
@@ -154,7 +155,7 @@ def bounds(rungs: Rungs) -> tuple[np.ndarray, np.ndarray]:
     """Return stochastic bounds of ln Z from below and above, one a stretch of the run, (blocks,) each.
 
     Between neighbours ln mean exp(-y) over draws of the lower rung is low and -ln mean exp(y) over draws of the upper
-    one is high, by Jensen's inequality and whatever the correlations are.
+    one is high, by Jensen's inequality: in equilibrium and whatever the correlations are.
     """
     u, shape = rungs.u, rungs.u.shape[2:]
     stretches = -(-BLOCKS // shape[0])

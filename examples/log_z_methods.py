@@ -27,8 +27,8 @@ from ebm.annealing_paths import path_of
 
 METHODS = {"ais": "AIS", "ti": "TI", "bar": "BAR", "mbar": "MBAR"}
 CRITICAL = float(np.log(1 + np.sqrt(2)) / 2)
-ONCE = {"chains": 8, "draws": 2000, "rungs": 12}, {"chains": 1000, "steps": 1000}  # of the table: ladders, AIS
-OFTEN = {"chains": 4, "draws": 400, "warmup": 200, "rungs": 10}, {"chains": 100, "steps": 100}  # of the histogram
+ONCE = {"chains": 8, "draws": 2000, "rungs": 12}, {"chains": 500, "steps": 500}  # of the table: ladders, AIS
+OFTEN = {"chains": 4, "draws": 300, "warmup": 150, "rungs": 8}, {"chains": 100, "steps": 60}  # of the histogram
 PICTURES = {
     "agreement.png": "One run of each method on each system: value minus exact, in its own errors. Hollow: it warned.",
     "calibration.png": "z of many short runs of each method, all systems together, and the standard normal law.",

@@ -98,6 +98,8 @@ def test_reverse_starts_are_taken_from_tempered_chains():
     ("change", "error", "message"),
     [
         ({"sampler": Langevin(0.1)}, TypeError, "sampler must leave p"),
+        ({"sampler": Langevin(0.1), "method": "mbar"}, TypeError, "sampler must leave p"),
+        ({"run": "run"}, ValueError, "run belongs to methods"),
         ({"sampler": ParallelTempering(MALA(), (0.5, 1.0))}, TypeError, "sampler must leave p"),
         ({"sampler": Gibbs()}, TypeError, "Gibbs needs"),
         ({"base": ebm.Gaussian([0.0], [[1.0]])}, ValueError, "base must have the domain and size"),
