@@ -9,6 +9,9 @@ to a short run and angles at the uniform law. TI, BAR and MBAR read the same lad
 that it is not to be trusted, here of an error of integration: along a straight path a heavy tail of the energy in the
 base is hard to integrate, which the stated error then holds and the acceptance ratios do not feel.
 
+The error of AIS is honest only while its weights are of one size: with 60 temperatures in place of 200 it was too small
+on the torus, where 85 of 100 short runs lay within two errors.
+
 The last figure shows Crooks' relation, p(W) = p_reverse(W) exp(W - dF): the densities of the work W of forward and
 reverse annealings cross at the difference of free energy, however fast the schedule is.
 """
@@ -28,7 +31,7 @@ from ebm.annealing_paths import path_of
 METHODS = {"ais": "AIS", "ti": "TI", "bar": "BAR", "mbar": "MBAR"}
 CRITICAL = float(np.log(1 + np.sqrt(2)) / 2)
 ONCE = {"chains": 8, "draws": 2000, "rungs": 12}, {"chains": 500, "steps": 500}  # of the table: ladders, AIS
-OFTEN = {"chains": 4, "draws": 300, "warmup": 150, "rungs": 8}, {"chains": 100, "steps": 60}  # of the histogram
+OFTEN = {"chains": 4, "draws": 300, "warmup": 150, "rungs": 8}, {"chains": 100, "steps": 200}  # of the histogram
 PICTURES = {
     "agreement.png": "One run of each method on each system: value minus exact, in its own errors. Hollow: it warned.",
     "calibration.png": "z of many short runs of each method, all systems together, and the standard normal law.",
@@ -51,7 +54,7 @@ def systems() -> dict[str, tuple[Any, float]]:
         "Gaussian, 5-D": (ebm.Gaussian(rng.normal(size=5), root @ root.T + 0.3 * np.eye(5)), 1.4),
         "mixture, 2-D": (ebm.GaussianMixture([[-2.0, 0.0], [2.0, 1.0]], np.eye(2), [0.3, 0.7]), 1.0),
         "double well, 3-D": (ebm.DoubleWell(3, barrier=4.0), 1.0),
-        "Muller-Brown": (ebm.MullerBrown(0.05), 1.0),
+        "Rosenbrock, 2-D": (ebm.Rosenbrock(2, a=0.3, b=3.0), 1.0),
         "Gaussian RBM, 4 + 3 units": (
             ebm.GaussianRBM(4, 3, W=rng.normal(0, 0.8, (4, 3)), sigma=[0.8, 1.0, 1.2, 0.9]),
             0.8,

@@ -30,7 +30,7 @@ SYSTEMS = {  # energy, beta
     "gaussian rbm": (ebm.GaussianRBM(4, 3, W=RNG.normal(0, 0.8, (4, 3)), sigma=[0.8, 1.0, 1.2, 0.9]), 0.8),
     "rotors": (ebm.XY((2,), coupling=0.8), 1.1),
 }
-QUICK = {"torus at T_c", "rbm", "double well"}
+QUICK = {"torus at T_c", "rbm"}  # the loops of the others take seconds each to compile
 
 
 def check(energy, beta, truth, method, **settings):

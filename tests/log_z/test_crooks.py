@@ -58,8 +58,14 @@ def works(name, beta, times, chains, seed):
     return forward, path.log_z_start - state["log_weight"] - truth
 
 
-@pytest.mark.parametrize("times", [FAST, SLOW], ids=["fast", "slow"])
-@pytest.mark.parametrize("name", CASES)
+QUICK = {"gibbs-fast", "gibbs-slow", "metropolis-fast", "mala-fast", "mala-slow", "angles-fast"}
+RUNS = [(f"{name}-{how}", name, times) for name in CASES for how, times in (("fast", FAST), ("slow", SLOW))]
+
+
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [pytest.param(*run, id=label, marks=[] if label in QUICK else [pytest.mark.slow]) for label, *run in RUNS],
+)
 def test_jarzynski_and_crooks_hold(name, times):
     chains = 20_000 if len(times) == len(FAST) else 3000
     forward, reverse = works(name, 0.9, times, chains, 3)
