@@ -6,10 +6,15 @@
     networks            NeuralEnergy, ScoreModel
     wavefunctions       RBMWaveFunction
     your own            CompiledEnergy, TorchEnergy, CompiledNetwork; E1 + E2, 0.5 * E
+<<<<<<< HEAD
     learning            fit, training; SGD, Adam; Equilibrium, a monitor that warns
     objectives          ContrastiveDivergence, PersistentCD, ParallelTemperingCD, ExactLikelihood, ScoreMatching,
                         SlicedScoreMatching, DenoisingScoreMatching, NoiseContrastive
     log Z               log_z(energy, method="exact" | "ais"), log_likelihood
+=======
+    learning            fit, training; ContrastiveDivergence, PersistentCD, ExactLikelihood
+    log Z               log_z(energy, method="exact" | "ais" | "ti" | "bar" | "mbar"), log_likelihood, mbar_weights
+>>>>>>> logz
     exact results       ebm.exact
     landscapes          ebm.landscape
     files               energy.save(path), load(path)
@@ -60,9 +65,11 @@ _HOME = {
     "DenoisingScoreMatching": "score_matching",
     "NoiseContrastive": "noise_contrastive",
     "log_z": "partition",
-    "LogZ": "partition",
-    "LogLikelihood": "partition",
-    "log_likelihood": "partition",
+    "LogZ": "bracket",
+    "LogZWarning": "bracket",
+    "LogLikelihood": "likelihood",
+    "log_likelihood": "likelihood",
+    "mbar_weights": "mbar_weights",
     "load": "files",
 }
 

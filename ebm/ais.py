@@ -7,9 +7,10 @@ that leaves p_{k-1} invariant, and the reverse run goes the same way back. With 
     reverse, started in equilibrium at p_1:       E[1 / w] = 1 / R,     E[ln w] >= ln R
 
 The first holds however badly the chains mix. The second needs equilibrium starts: neither training chains nor data
-are, so the ends of the forward run are resampled in proportion to their weights, which makes them draws from p_1 as
-the number of chains grows, however slowly the kernel mixes between modes, and then run on at p_1, which parts the
-copies. The reverse run uses the reverse kernels, as Crooks' relation demands.
+are. Either it starts from draws of tempered chains, which have found the modes by another way; or the ends of the
+forward run are resampled in proportion to their weights, which makes them draws from p_1 as the number of chains grows,
+however slowly the kernel mixes between modes, and then run on at p_1, which parts the copies. The reverse run uses the
+reverse kernels, as Crooks' relation demands.
 """
 
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ import numpy as np
 
 from ebm.annealing_paths import Path
 from ebm.products import one_blas_thread
+from samplers.blocks import SamplingError
 from samplers.progress import progress_bar
 from samplers.sampler import State
 
@@ -32,7 +34,9 @@ class Annealing(NamedTuple):
     reverse: np.ndarray
 
 
-def anneal(path: Path, times: np.ndarray, chains: int, entropy: int, progress: bool) -> Annealing:
+def anneal(
+    path: Path, times: np.ndarray, chains: int, entropy: int, progress: bool, starts: np.ndarray | None = None
+) -> Annealing:
     """Run AIS forward and in reverse.
 
     Args:
@@ -41,6 +45,11 @@ def anneal(path: Path, times: np.ndarray, chains: int, entropy: int, progress: b
         chains: number of chains of each run.
         entropy: seed of both.
         progress: show a progress bar on a terminal.
+        starts: equilibrium draws (n, sites) with n >= chains, of which the reverse run takes its starts; None takes the
+            ends of the forward run.
+
+    Raises:
+        SamplingError: the energy stopped being a number.
     """
     children = np.random.SeedSequence(entropy).spawn(4)
     rng = np.random.default_rng(children[0])
@@ -53,7 +62,10 @@ def anneal(path: Path, times: np.ndarray, chains: int, entropy: int, progress: b
         _walk(path, state, times, True, bar)
         forward = path.log_z_start + state["log_weight"]
         bar.set_description("equilibrium", refresh=False)
-        resample(state, rng)
+        if starts is None:
+            resample(state, rng)
+        else:
+            state["x"][...] = starts[rng.permutation(len(starts))[:chains]]
         for done in range(0, sweeps, BLOCK):
             n = min(BLOCK, sweeps - done)
             path.equilibrate(state, n)
@@ -61,7 +73,13 @@ def anneal(path: Path, times: np.ndarray, chains: int, entropy: int, progress: b
         state["log_weight"][:] = 0.0
         bar.set_description("reverse", refresh=False)
         _walk(path, state, times[::-1], False, bar)
-        return Annealing(forward, path.log_z_start - state["log_weight"])
+        reverse = path.log_z_start - state["log_weight"]
+    for name, log_weight in (("forward", forward), ("reverse", reverse)):
+        if np.isnan(log_weight).any():
+            raise SamplingError(
+                f"{np.isnan(log_weight).sum()} of {chains} log weights of the {name} run are not numbers"
+            )
+    return Annealing(forward, reverse)
 
 
 def _walk(path: Path, state: State, times: np.ndarray, forward: bool, bar: Any) -> None:

@@ -1,9 +1,10 @@
 """Paths of distributions from one whose ln Z is known to the model at beta, for annealed importance sampling.
 
-    any discrete energy    p_t ~ exp(-u(x, t beta)), from uniform; moved by one Gibbs sweep over the sites
+    any discrete energy    p_t ~ exp(-u(x, t beta)), from uniform; moved by one sweep of Gibbs, or of another sampler
     RBM                    p_t(v, h) ~ exp((1-t) a.v + t beta (b.v + c.h + v W h)), from independent pixels of biases a
                            (Salakhutdinov and Murray 2008); moved by v -> h -> v', in detailed balance with p_t(v)
     GaussianRBM            p_t(v, h) ~ exp(-beta sum (v - b)^2 / 2 sigma^2 + t beta (c.h + sum (v / sigma^2) W h))
+    any continuous energy  p_t ~ exp(-(1-t) u_base(x) - t u(x, beta)): ebm.bridge_path
 
 A path works in place on a state, arrays with one row a chain: x, stream, and the log weight gathered so far.
 """
@@ -13,13 +14,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ebm.bridge import check_kernel
+from ebm.bridge_path import BridgePath
 from ebm.gaussian_rbm import GaussianRBM, draw_normal
 from ebm.layers import draw_units, reweight
 from ebm.products import over_rows
 from ebm.rbm import RBM
 from samplers import protocols, random
+from samplers.blocks import SamplingError
 from samplers.gibbs import Gibbs
-from samplers.sampler import State
+from samplers.sampler import Sampler, State
 
 
 class Path(Protocol):
@@ -44,24 +48,36 @@ class Path(Protocol):
         """Move x by sweeps at t = 1."""
 
 
-def path_of(energy: Any, beta: float, data: np.ndarray | None) -> Path:
-    """Return the path for an energy; `data` (n, n_visible) sets where the path of an RBM starts."""
-    if isinstance(energy, RBM):
+def path_of(
+    energy: Any, beta: float, data: np.ndarray | None, base: Any = None, sampler: Sampler | None = None,
+    entropy: int = 0,
+) -> Path:  # fmt: skip
+    """Return the path for an energy; `data` (n, n_visible) sets where the path of an RBM starts.
+
+    With a base or a sampler of the user's it is the general path; entropy is the seed of what that learns beforehand.
+    """
+    if sampler is not None:
+        check_kernel(sampler, energy)
+    if isinstance(energy, RBM) and sampler is None and base is None:
         return RBMPath(energy, beta, data)
     if data is not None:
-        raise ValueError(f"data is used for the path of an RBM only, got it with {protocols.name_of(energy)}")
-    if isinstance(energy, GaussianRBM):
+        raise ValueError(
+            f"data is used for the path of an RBM without base or sampler only, got it with {protocols.name_of(energy)}"
+        )
+    if isinstance(energy, GaussianRBM) and sampler is None and base is None:
         return GaussianRBMPath(energy, beta)
-    if energy.domain in protocols.DISCRETE:
-        return SitePath(energy, beta)
-    raise TypeError(f'method "ais" needs a discrete energy or a GaussianRBM, got {protocols.name_of(energy)}')
+    if energy.domain in protocols.CONTINUOUS:
+        return BridgePath(energy, beta, base, sampler, entropy)
+    if base is not None:
+        raise ValueError(f"base is for continuous energies; a discrete one starts at beta = 0, got {base!r}")
+    return SitePath(energy, beta, sampler)
 
 
 class SitePath:
     """From uniform to any discrete energy at beta, through all temperatures between."""
 
-    def __init__(self, energy: Any, beta: float) -> None:
-        self.energy, self.beta, self.sampler = energy, beta, Gibbs()
+    def __init__(self, energy: Any, beta: float, sampler: Sampler | None = None) -> None:
+        self.energy, self.beta, self.sampler = energy, beta, Gibbs() if sampler is None else sampler
         self.settings = self.sampler.settings(energy, 0)
         self.values, self.sites = protocols.values(energy), int(np.prod(energy.shape))
         self.log_z_start = float(self.sites * np.log(len(self.values)))
@@ -83,8 +99,7 @@ class SitePath:
         for old, new in pairwise(times):
             state["log_weight"] += self._log_f(state["x"], new) - self._log_f(state["x"], old)
             if new > 0:
-                state["beta"][:] = new * self.beta
-                self.sampler.advance(self.energy, state, settings, 1, 1)
+                self._move(state, new, 1, settings)
 
     def _log_f(self, x: np.ndarray, t: float) -> np.ndarray:
         # Uniform at t = 0 whatever the energy says: hidden units, once summed out, leave a constant there.
@@ -94,9 +109,18 @@ class SitePath:
 
     def equilibrate(self, state: State, sweeps: int) -> None:
         """Sweep at beta."""
-        state["beta"][:] = self.beta
         self.sampler.start(self.energy, state)
-        self.sampler.advance(self.energy, state, self.settings, 1, sweeps)
+        self._move(state, 1.0, sweeps, self.settings)
+
+    def _move(self, state: State, t: float, sweeps: int, settings: tuple) -> None:
+        state["beta"][:] = t * self.beta
+        if "u" in state:
+            self.sampler.retemper(self.energy, state, np.arange(len(state["x"])))
+        acceptance = self.sampler.advance(self.energy, state, settings, 1, sweeps)
+        if not np.isfinite(acceptance).all():
+            raise SamplingError(
+                f"the energy of {protocols.name_of(self.energy)} is not a number at beta = {t * self.beta:.4g}"
+            )
 
 
 class RBMPath:

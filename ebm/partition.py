@@ -1,47 +1,24 @@
-"""ln Z of an energy, exactly or bracketed from both sides, and the log-likelihood that follows from it."""
+"""ln Z of an energy, exactly or bracketed from both sides, by any of five methods."""
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+import samplers
+from ebm import tempered
 from ebm.ais import anneal, effective_sample_size, log_mean_exp
 from ebm.annealing_paths import Path, path_of
+from ebm.bar import bar
+from ebm.bracket import SIGMAS, LogZ, LogZWarning, bracket_complaints
+from ebm.known_log_z import known_log_z
 from samplers import protocols, random
 
-WIDE = 2.0  # nats between the bounds from which on a bracket is called wide
+METHODS = ("exact", "ais", "ti", "bar", "mbar")
 FEW = 0.02  # effective sample size, as a share of the chains, below which weights have collapsed
-SIGMAS = 5.0  # standard errors by which two estimates must differ to disagree
 GROUP = 10  # chains whose weights are averaged into one stochastic bound
-
-
-class LogZ(NamedTuple):
-    """An estimate of ln Z in nats.
-
-    Attributes:
-        value: the estimate; exact, or the logarithm of the mean forward weight.
-        error: its standard error.
-        lower: stochastic lower bound, the mean over groups of ten forward chains of ln mean w.
-        upper: stochastic upper bound, the mean over groups of ten reverse chains of -ln mean 1 / w.
-        method: "exact" or "ais".
-        details: standard errors of the bounds, effective sample size, the reverse run's own estimate, settings.
-    """
-
-    value: float
-    error: float
-    lower: float
-    upper: float
-    method: str
-    details: dict[str, Any]
-
-
-class LogLikelihood(NamedTuple):
-    """Mean of ln p over a data set in nats a configuration: value, its standard error over the data, and bounds."""
-
-    value: float
-    error: float
-    lower: float
-    upper: float
+LEAST_OVERLAP = 0.05  # of neighbouring rungs, 1 being the same law
+LEAST_DRAWS = 100  # effective, of a ladder
 
 
 def log_z(
@@ -49,127 +26,150 @@ def log_z(
     method: str = "exact",
     beta: float = 1.0,
     *,
-    chains: int = 1000,
+    chains: int | None = None,
     steps: int | np.ndarray = 1000,
     data: np.ndarray | None = None,
+    starts: np.ndarray | None = None,
+    rungs: int | np.ndarray = 12,
+    draws: int = 2000,
+    warmup: int = 500,
+    thin: int = 1,
+    run: Any = None,
+    base: Any = None,
+    sampler: samplers.Sampler | None = None,
     seed: int | None = None,
     progress: bool = True,
 ) -> LogZ:
-    """Estimate ln Z(beta) = ln sum_x exp(-u(x, beta)).
+    """Estimate ln Z(beta) = ln sum_x exp(-u(x, beta)), the sum an integral for continuous energies.
 
-    "exact" sums over all states of a small machine. "ais" is annealed importance sampling (Neal 2001) forward and in
-    reverse; it warns when its weights have collapsed or its two sides disagree, and then should not be believed. Both
-    sides start from the forward run: a mode that no forward chain has found is missed by both.
+    "exact": a closed form, the sum over all states, or quadrature over one or two coordinates.
+    "ais": annealed importance sampling (Neal 2001) forward and in reverse. The bounds are means over groups of ten
+    chains of ln mean w forward, and of -ln mean 1 / w in reverse, which are low and high in the mean.
+    "ti", "bar", "mbar": thermodynamic integration (Kirkwood 1935), Bennett's acceptance ratio (1976) between neighbours
+    and the multistate one (Shirts and Chodera 2008) over a parallel-tempering ladder. The bounds are those of
+    one-sided exponential averages between neighbours; the errors know autocorrelation and correlated rungs.
+
+    Where no beta = 0 exists, as for real coordinates, the way starts at `base`, exp(-u_base) of known ln Z, and goes
+    straight in the reduced energy.
 
     Args:
-        energy: any energy for "exact" that is discrete or knows its own `log_z`; a discrete one or a GaussianRBM for
-            "ais".
-        method: "exact" or "ais".
+        energy: any energy; see "exact" for what that takes.
+        method: "exact", "ais", "ti", "bar" or "mbar".
         beta: inverse temperature, positive.
-        chains: of each of the two runs of "ais".
-        steps: number of temperatures (evenly spaced; for RBMs denser towards beta), or all of them: rising from 0 to 1,
-            as shares of beta.
-        data: configurations (n, n_visible) like those an RBM has learned; "ais" then starts from their means.
-        seed: of "ais"; None takes one from the operating system and records it.
+        chains: of each of the two runs of "ais" (default 1000), or the number of ladders (default 8).
+        steps: "ais": number of temperatures (evenly spaced; for RBMs denser towards beta), or all of them: rising from
+            0 to 1, as shares of the way.
+        data: "ais": configurations (n, n_visible) like those an RBM has learned; it then starts from their means.
+        starts: "ais": equilibrium draws (n, *shape) at beta, n >= chains, for the reverse run, best those of a run of
+            ParallelTempering. Without them it starts from the resampled ends of the forward run, and a mode that no
+            forward chain has found is then missed by both sides.
+        rungs: of a ladder: their number, or all of them, from 0 to 1 as shares of the way (a guess: warm-up moves the
+            inner ones until all neighbours swap equally often).
+        draws: of each ladder.
+        warmup: sweeps of each ladder before them.
+        thin: sweeps a draw.
+        run: what is read in place of a new run: one of ParallelTempering of this discrete energy, on a ladder that
+            starts at 0 and holds beta; or `details["ladder"]` of another method's result.
+        base: start of the way to a continuous energy: one with `log_z` and `sample`, such as `Gaussian`. None fits a
+            normal law to a short run; angles start uniform.
+        sampler: what moves the chains; None is Gibbs for discrete energies, HMC for continuous ones, and a random walk
+            where there is no gradient.
+        seed: non-negative integer; None takes one from the operating system and records it.
         progress: show a progress bar on a terminal.
 
     Returns:
-        LogZ(value, error, lower, upper, method, details).
+        LogZ(value, error, lower, upper, method, details, complaints). Print it.
 
     Raises:
-        ValueError, TypeError: an argument is out of range, or the energy too large for "exact" or unfit for "ais".
+        ValueError, TypeError: an argument is out of range, or the energy unfit for the method.
+
+    Warns:
+        LogZWarning: what is in `complaints`: brackets disagree, weights have collapsed, chains are too short.
 
     Example:
         >>> import ebm
         >>> ring = ebm.Ising(8)
-        >>> result = log_z(ring, "ais", steps=200, chains=200, seed=1)
-        >>> bool(abs(result.value - ebm.exact.ring_log_z(8, 1.0)) < 5 * result.error)
+        >>> result = log_z(ring, "mbar", rungs=5, draws=500, seed=1, progress=False)
+        >>> bool(abs(result.value - log_z(ring).value) < 5 * result.error)
         True
     """
     protocols.check_space(energy)
     protocols.check_positive(beta, "beta")
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    if not protocols.has_energy(energy):
+        raise TypeError(f"log_z needs an energy, got {protocols.name_of(energy)}, which has a gradient only")
+    beta = float(beta)
     if method == "exact":
-        value = _exact(energy, float(beta))
-        return LogZ(value, 0.0, value, value, "exact", {})
-    if method != "ais":
-        raise ValueError(f'method must be "exact" or "ais", got {method!r}')
+        known = known_log_z(energy, beta)
+        bounds = known.value - known.error, known.value + known.error
+        return LogZ(known.value, known.error, *bounds, "exact", {"how": known.how})
+    chains = (1000 if method == "ais" else 8) if chains is None else chains
     protocols.check_positive(chains, "chains", integer=True)
     if chains < 2:
         raise ValueError(f"chains must be at least 2 for an error to be known, got {chains}")
     if seed is not None:
         protocols.check_positive(seed, "seed", integer=True, zero=True)
     entropy = random.fresh_entropy() if seed is None else int(seed)
-    path = path_of(energy, float(beta), data)
-    times = _times(steps, path)
-    runs = anneal(path, times, int(chains), entropy, progress)
-    result = _summary(runs.forward, runs.reverse, {"chains": int(chains), "steps": len(times) - 1, "seed": entropy})
-    for complaint in _complaints(result):
-        warnings.warn(complaint, RuntimeWarning, stacklevel=2)
+    if method == "ais":
+        if run is not None:
+            raise ValueError('run belongs to methods "ti", "bar" and "mbar", got it with "ais"')
+        result = _annealed(energy, beta, int(chains), steps, data, starts, base, sampler, entropy, progress)
+    else:
+        if data is not None or starts is not None:
+            raise ValueError(f'data and starts belong to method "ais", got one of them with {method!r}')
+        shares = shares_of(rungs, "rungs")
+        sizes = int(chains), draws, warmup, thin
+        result = _tempered(energy, method, beta, shares, sizes, run, base, sampler, entropy, progress)
+    for complaint in result.complaints:
+        warnings.warn(complaint, LogZWarning, stacklevel=2)
     return result
 
 
-def log_likelihood(energy: Any, data: np.ndarray, log_z: LogZ | float, beta: float = 1.0) -> LogLikelihood:
-    """Return the mean of ln p(x) = -u(x, beta) - ln Z over data, in nats a configuration.
-
-    Args:
-        energy: the energy.
-        data: configurations (n, *shape).
-        log_z: ln Z at beta, as `log_z` returns it, or a number.
-        beta: inverse temperature, positive.
-
-    Returns:
-        LogLikelihood(value, error, lower, upper): the error is that of the mean over the data; the bounds follow from
-        those of ln Z.
-
-    Raises:
-        ValueError: data that are empty or do not fit the energy.
-
-    Example:
-        >>> import ebm
-        >>> rbm = ebm.RBM(2, 1, W=np.zeros((2, 1)))
-        >>> round(log_likelihood(rbm, np.eye(2), rbm.log_z()).value, 6)  # -2 ln 2
-        -1.386294
-    """
-    protocols.check_positive(beta, "beta")
-    x = protocols.check_configurations(data, energy, "data")
-    if not len(x):
-        raise ValueError("data must hold at least one configuration, got none")
-    u = protocols.reduced(energy, x.reshape(len(x), -1), np.full(len(x), float(beta)))
-    error = float(u.std(ddof=1) / np.sqrt(len(u))) if len(u) > 1 else float("nan")
-    value, lower, upper = (log_z.value, log_z.lower, log_z.upper) if isinstance(log_z, LogZ) else (float(log_z),) * 3
-    mean = float(-u.mean())
-    return LogLikelihood(mean - value, error, mean - upper, mean - lower)
-
-
-def _exact(energy: Any, beta: float) -> float:
-    from ebm import exact
-
-    own = getattr(energy, "log_z", None)
-    if callable(own):
-        return float(own(beta))
-    if energy.domain not in protocols.DISCRETE:
-        raise TypeError(f'method "exact" needs a discrete energy or one with `log_z`, got {protocols.name_of(energy)}')
-    return exact.enumerate(energy, beta).log_z
-
-
-def _times(steps: int | np.ndarray, path: Path) -> np.ndarray:
-    if np.ndim(steps) == 0:
-        protocols.check_positive(steps, "steps", integer=True)
-        return path.times(int(steps))
-    times = np.asarray(steps, np.float64)
+def shares_of(given: int | np.ndarray, name: str, path: Path | None = None) -> np.ndarray:
+    """Return shares of the way rising from 0 to 1: as many steps as a path wants, as many rungs, or those given."""
+    if np.ndim(given) == 0:
+        protocols.check_positive(given, name, integer=True)
+        if path is not None:
+            return path.times(int(given))
+        if given < 2:
+            raise ValueError(f"{name} must be at least 2, got {given}")
+        return np.linspace(0.0, 1.0, int(given))
+    times = np.asarray(given, np.float64)
     if times.ndim != 1 or len(times) < 2 or times[0] != 0 or times[-1] != 1 or not (np.diff(times) > 0).all():
-        raise ValueError(f"steps must be a positive integer or rise from 0 to 1, got {steps!r}")
+        raise ValueError(f"{name} must be a positive integer or rise from 0 to 1, got {given!r}")
     return times
 
 
-def _summary(forward: np.ndarray, reverse: np.ndarray, settings: dict[str, Any]) -> LogZ:
+# --- annealing --------------------------------------------------------------------------------------------------------
+
+
+def _annealed(
+    energy: Any, beta: float, chains: int, steps: int | np.ndarray, data: np.ndarray | None, starts: np.ndarray | None,
+    base: Any, sampler: samplers.Sampler | None, entropy: int, progress: bool,
+) -> LogZ:  # fmt: skip
+    if starts is not None:
+        starts = protocols.check_configurations(starts, energy, "starts")
+        if len(starts) < chains:
+            raise ValueError(f"starts must hold at least one configuration a chain ({chains}), got {len(starts)}")
+        starts = starts.reshape(len(starts), -1)
+    path = path_of(energy, beta, data, base, sampler, entropy)
+    times = shares_of(steps, "steps", path)
+    runs = anneal(path, times, chains, entropy, progress, starts)
+    settings = {"chains": chains, "steps": len(times) - 1, "seed": entropy, "tempered_starts": starts is not None}
+    return summary(runs.forward, runs.reverse, settings)
+
+
+def summary(forward: np.ndarray, reverse: np.ndarray, settings: dict[str, Any]) -> LogZ:
+    """Return what the log weights of both runs, (chains,) each, say of ln Z."""
     value, error = log_mean_exp(forward)
     reverse_value, reverse_error = log_mean_exp(-reverse)
     lower, lower_error = _bound(forward)
     upper, upper_error = _bound(-reverse)
     ess = effective_sample_size(forward)
     # Resampled starts are worth no more than the effective sample size of the weights that chose them.
-    copies = float(np.sqrt(max(1.0, len(reverse) / ess)))
+    copies = 1.0 if settings.get("tempered_starts") else float(np.sqrt(max(1.0, len(reverse) / ess)))
+    both = bar(-forward, -reverse)  # of the works; where weights 1 / w have no variance it still has an error
     details = {
         **settings,
         "lower_error": lower_error,
@@ -178,8 +178,11 @@ def _summary(forward: np.ndarray, reverse: np.ndarray, settings: dict[str, Any])
         "reverse_value": -reverse_value,
         "reverse_error": reverse_error * copies,
         "reverse_effective_sample_size": effective_sample_size(-reverse),
+        "bar_value": both.value,
+        "bar_error": float(np.hypot(both.first.std(), both.second.std() * copies) / np.sqrt(len(forward))),
     }
-    return LogZ(value, error, lower, -upper, "ais", details)
+    result = LogZ(value, error, lower, -upper, "ais", details)
+    return result._replace(complaints=tuple(_complaints(result)))
 
 
 def _bound(log_weight: np.ndarray) -> tuple[float, float]:
@@ -203,17 +206,62 @@ def _complaints(result: LogZ) -> list[str]:
             f"{d['reverse_effective_sample_size']:.1f} reverse of {d['chains']}; ln Z is not to be trusted, more steps "
             "are needed"
         )
-    gap, error = abs(result.value - d["reverse_value"]), float(np.hypot(result.error, d["reverse_error"]))
-    crossing = result.lower - result.upper
-    if gap > SIGMAS * error or crossing > SIGMAS * float(np.hypot(d["lower_error"], d["upper_error"])):
+    gap, error = abs(result.value - d["bar_value"]), float(np.hypot(result.error, d["bar_error"]))
+    if gap > SIGMAS * error:
         out.append(
-            f"forward and reverse disagree: ln Z = {result.value:.3f} +- {result.error:.3f} and "
-            f"{d['reverse_value']:.3f} +- {d['reverse_error']:.3f}; more steps or chains are needed"
+            f"forward and reverse disagree: ln Z = {result.value:.3f} ± {result.error:.3f} forward, and "
+            f"{d['bar_value']:.3f} ± {d['bar_error']:.3f} by both; more steps or chains are needed, or tempered chains "
+            "as starts"
         )
-    if result.upper - result.lower > WIDE:
-        width = result.upper - result.lower
+    return out + bracket_complaints(result, "take more steps")
+
+
+# --- ladders ----------------------------------------------------------------------------------------------------------
+
+
+def _tempered(
+    energy: Any, method: str, beta: float, shares: np.ndarray, sizes: tuple[int, int, int, int],
+    run: Any, base: Any, sampler: samplers.Sampler | None, entropy: int, progress: bool,
+) -> LogZ:  # fmt: skip
+    if run is None:
+        ladder = tempered.run_ladder(energy, beta, shares, base, sampler, *sizes, entropy, progress)
+    else:
+        ladder = tempered.rungs_of(run, energy, beta)
+    found = tempered.estimate(ladder, method)
+    lower, upper = tempered.bounds(ladder)
+    error, tau = tempered.error_of(found.series, ladder.run)
+    details = {
+        "lower_error": float(lower.std(ddof=1) / np.sqrt(len(lower))),
+        "upper_error": float(upper.std(ddof=1) / np.sqrt(len(upper))),
+        "statistical_error": error,
+        "tau": tau,
+        "effective_draws": found.series.size / tau,
+        "overlap": float(tempered.overlaps(ladder).min()),
+        "rungs": ladder.tempering.betas - (1.0 if energy.domain in protocols.CONTINUOUS else 0.0),
+        "swap_rates": ladder.tempering.swap_rates,
+        "seed": entropy if run is None else ladder.run.attributes.get("seed"),
+        "ladder": ladder,
+        **found.details,
+    }
+    error = float(np.hypot(error, found.details.get("integration_error", 0.0)))
+    value = ladder.log_z_start + found.value
+    result = LogZ(float(value), error, float(lower.mean()), float(upper.mean()), method, details)
+    return result._replace(complaints=tuple(_ladder_complaints(result, ladder)))
+
+
+def _ladder_complaints(result: LogZ, ladder: tempered.Rungs) -> list[str]:
+    d, run = result.details, ladder.run
+    out = list(ladder.tempering.report(run.shape[1] * int(run.attributes.get("thin", 1)))[1])
+    if d["overlap"] < LEAST_OVERLAP:
+        out.append(f"neighbouring rungs overlap by {d['overlap']:.3f} only: take more rungs")
+    if not np.isfinite(result.error) or d["effective_draws"] < LEAST_DRAWS:
         out.append(
-            f"the bracket is {width:.2f} nats wide, from {result.lower:.2f} to {result.upper:.2f}: more steps make it "
-            "narrower"
+            f"the chains are short: {run.shape[0]} of {run.shape[1]} draws with tau = {d['tau']:.3g} draws, so that "
+            "the error is not known well; take more draws or thin more"
         )
-    return out
+    if d.get("integration_error", 0.0) > 2.0 * d["statistical_error"]:
+        out.append(
+            f"the error of integration, {d['integration_error']:.2g}, is larger than the statistical one, "
+            f"{d['statistical_error']:.2g}: take more rungs, or mbar"
+        )
+    return out + bracket_complaints(result, "take more rungs and draws")

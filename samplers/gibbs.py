@@ -132,6 +132,8 @@ class Gibbs(Sampler):
         """Return settings with which a sweep visits the sites in the reverse order."""
         if isinstance(settings, fast_lattice.FastLattice):
             return settings._replace(begin=1 - settings.begin)  # within a colour there is no order
+        if not settings:
+            return settings  # x -> hidden layer -> x is in detailed balance
         values, order = settings
         return values, order[::-1].copy()
 

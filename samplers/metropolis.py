@@ -185,6 +185,15 @@ class Metropolis(Sampler):
         q = protocols.n_states(energy) if discrete else 0
         return single_site.KIND[energy.domain], q, scan_order(energy), target, warmup
 
+    def backwards(self, settings: tuple) -> tuple:
+        """Return settings with which a sweep of single sites visits them in the reverse order."""
+        if isinstance(settings, fast_lattice.FastLattice):
+            return settings._replace(begin=1 - settings.begin)
+        if self.move != "single":
+            return settings  # in detailed balance
+        kind, q, order, target, warmup = settings
+        return kind, q, order[::-1].copy(), target, warmup
+
     def advance(
         self, energy: Any, state: State, settings: tuple, draws: int, thin: int, out: np.ndarray | None = None,
         first: int = -1, acceptance: np.ndarray | None = None,

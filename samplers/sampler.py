@@ -151,6 +151,10 @@ class Sampler:
         """Return what the kernel needs besides the state: numbers and arrays that do not change during a run."""
         return ()
 
+    def backwards(self, settings: tuple) -> tuple:
+        """Return settings of the time-reversed sweep: the same, unless a sweep visits sites in an order."""
+        return settings
+
     def sweep_array(self, energy: Any, state: State, settings: tuple, adapting: int) -> np.ndarray:
         """Sweep all chains once through the energy's own methods; return the acceptance of each chain."""
         raise NotImplementedError

@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-from scipy.stats import chi2
+from scipy.stats import binomtest, chi2
 
 import samplers
 
@@ -118,6 +118,18 @@ def test_own_energy_theory_is_the_slope_of_log_z(load: Load) -> None:
         for beta in (example.BETA - step, example.BETA + step)
     )
     assert example.theory()[0] == pytest.approx(-(high - low) / (2 * step), abs=1e-4)
+
+
+def test_errors_of_log_z_mean_what_they_say(load: Load, tmp_path: Path) -> None:
+    example, repeats = load("log_z_methods"), 8
+    sizes = {"chains": 4, "draws": 300, "rungs": 6}, {"chains": 100, "steps": 100}
+    only = ("8 x 8 Ising torus at T_c", "spin glass, 10 spins")
+    found = example.main(tmp_path, repeats=repeats, once=sizes, often=sizes, only=only, chains=4000)
+    check_folder(tmp_path, example.PICTURES)
+    for method in example.METHODS:
+        assert max(map(abs, found["z"][method])) < LARGEST_Z
+        assert binomtest(int(found["within"][method].sum()), 2 * repeats, chi2.cdf(4, 1)).pvalue > ALPHA
+    assert all(z(mean, 1.0) < LARGEST_Z for mean in found["jarzynski"].values())
 
 
 def test_the_demo_knows_digits_better_than_its_baselines(load: Load, tmp_path: Path) -> None:
