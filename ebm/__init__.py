@@ -6,15 +6,10 @@
     networks            NeuralEnergy, ScoreModel
     wavefunctions       RBMWaveFunction
     your own            CompiledEnergy, TorchEnergy, CompiledNetwork; E1 + E2, 0.5 * E
-<<<<<<< HEAD
     learning            fit, training; SGD, Adam; Equilibrium, a monitor that warns
     objectives          ContrastiveDivergence, PersistentCD, ParallelTemperingCD, ExactLikelihood, ScoreMatching,
                         SlicedScoreMatching, DenoisingScoreMatching, NoiseContrastive
-    log Z               log_z(energy, method="exact" | "ais"), log_likelihood
-=======
-    learning            fit, training; ContrastiveDivergence, PersistentCD, ExactLikelihood
     log Z               log_z(energy, method="exact" | "ais" | "ti" | "bar" | "mbar"), log_likelihood, mbar_weights
->>>>>>> logz
     exact results       ebm.exact
     landscapes          ebm.landscape
     files               energy.save(path), load(path)
@@ -56,7 +51,7 @@ _HOME = {
     "Adam": "optimisers",
     "ContrastiveDivergence": "contrastive",
     "PersistentCD": "contrastive",
-    "ParallelTemperingCD": "tempered",
+    "ParallelTemperingCD": "tempered_divergence",
     "ExactLikelihood": "exact_likelihood",
     "Equilibrium": "equilibrium",
     "EquilibriumWarning": "equilibrium",

@@ -15,18 +15,11 @@ from ebm.exact_likelihood import ExactLikelihood
 from ebm.gaussian_rbm import GaussianRBM
 from ebm.history import measured
 from ebm.lattice import Ising
-<<<<<<< HEAD
 from ebm.learning import fit, training
-from ebm.mean_field import BoltzmannMachine
-from ebm.optimisers import SGD
-from ebm.partition import log_likelihood, log_z
-=======
-from ebm.learning import LearningError, fit, training
 from ebm.likelihood import log_likelihood
 from ebm.mean_field import BoltzmannMachine
-from ebm.objectives import ContrastiveDivergence, ExactLikelihood, PersistentCD
+from ebm.optimisers import SGD
 from ebm.partition import log_z
->>>>>>> logz
 from ebm.rbm import RBM
 from ebm.training_run import LearningError
 from samplers.store import StoreError

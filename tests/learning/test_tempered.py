@@ -15,7 +15,7 @@ from ebm.gaussian_rbm import GaussianRBM
 from ebm.learning import fit
 from ebm.mean_field import BoltzmannMachine
 from ebm.rbm import RBM
-from ebm.tempered import ParallelTemperingCD
+from ebm.tempered_divergence import ParallelTemperingCD
 from samplers import Metropolis, random
 from samplers.replicas import PREFIX
 

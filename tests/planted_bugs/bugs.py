@@ -37,12 +37,9 @@ _LAYERS = "tests/learning/test_layers.py::"
 _TEMPERING = "tests/samplers/test_tempering.py::"
 _SWAP_MATRIX = _TEMPERING + "test_a_swap_step_is_its_exact_matrix"
 _ANNEALING = "tests/samplers/test_annealing.py::"
-<<<<<<< HEAD
 _LANDSCAPE = "tests/landscape/test_"
-=======
 _CROOKS = "tests/log_z/test_crooks.py::test_jarzynski_and_crooks_hold"
 _RATIOS = "tests/log_z/test_ratios.py::"
->>>>>>> logz
 
 BUGS = (
     Bug(
@@ -493,14 +490,14 @@ BUGS = (
     ),
     Bug(
         "tempered chains learn from the hottest rung",
-        "ebm/tempered.py",
+        "ebm/tempered_divergence.py",
         '"beta": np.ones(self.chains)}',
         '"beta": np.full(self.chains, self.betas[0])}',
         (_TEMPERED + "test_the_model_s_term_is_the_exact_one_at_other_parameters_than_those_of_the_start[rbm]",),
     ),
     Bug(
         "tempered chains never go on from where they were",
-        "ebm/tempered.py",
+        "ebm/tempered_divergence.py",
         "{name: state[PREFIX + name] for name in OF_A_CHAIN}",
         "{name: state[PREFIX + name].copy() for name in OF_A_CHAIN}",
         (_TEMPERED + "test_replicas_move_from_where_they_were",),
