@@ -8,8 +8,9 @@ import numpy as np
 
 from samplers import protocols
 from samplers.batches import gradient_batch, reduced_batch
-from samplers.compiled import Functions, tag
+from samplers.compiled import Functions
 from samplers.sampler import over_chains
+from samplers.tags import tag
 
 
 class Energy:

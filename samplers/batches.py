@@ -1,6 +1,6 @@
 """Reduced energies and gradients of many configurations by compiled functions."""
 
-from samplers.compiled import Driver, call_gradient, call_reduced
+from samplers.tags import Driver, call_gradient, call_reduced
 
 
 @Driver

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from samplers.compiled import Driver, caching, call_start_cache, inline, tag
+from samplers.compiled import caching, inline
 from samplers.sampler import State, over_chains
+from samplers.tags import Driver, call_start_cache, tag
 
 REFRESH = 100  # sweeps of a chain after which its cache is filled anew
 

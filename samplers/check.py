@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from samplers import protocols
-from samplers.compiled import Driver, call_cached_change, call_change, call_start_cache, call_update_cache, tag
 from samplers.initial import initial
+from samplers.tags import Driver, call_cached_change, call_change, call_start_cache, call_update_cache, tag
 
 # Steps of the finite differences and their tolerance, relative to the gradient: for float64, and for float32.
 STEPS = ((1e-5, 1e-4), (3e-3, 1e-2))

@@ -19,8 +19,9 @@ import numpy as np
 from numba import float64, int64, njit, uint8, uint16, uint64
 
 from samplers import protocols, random
-from samplers.compiled import OPTIONS, Driver, Functions, call_sweep, inline, tag
+from samplers.compiled import OPTIONS, Functions, inline
 from samplers.sampler import State, over_chains
+from samplers.tags import Driver, call_sweep, tag
 
 LANES = 4  # a word
 

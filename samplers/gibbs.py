@@ -10,9 +10,10 @@ from numba import njit
 from samplers import fast_lattice, protocols, random
 from samplers.caches import refresh, start_cache
 from samplers.colouring import scan_order
-from samplers.compiled import OPTIONS, call_cached_change, call_update_cache, inline
+from samplers.compiled import OPTIONS, inline
 from samplers.sampler import Kernel, Sampler, State
 from samplers.single_site import in_dtype
+from samplers.tags import call_cached_change, call_update_cache
 
 
 @inline

@@ -7,12 +7,13 @@ import numpy as np
 from numba import njit
 
 from samplers import adaptation, protocols, random
-from samplers.compiled import OPTIONS, call_both, call_gradient, inline
+from samplers.compiled import OPTIONS, inline
 from samplers.elementary import plus
 from samplers.lanes import is_finite, sqrt, where
 from samplers.langevin import check_continuous, wrap_angle
 from samplers.mala import accept_probability, check_adaptive, start_adaptive, stay
 from samplers.sampler import Kernel, Sampler, State
+from samplers.tags import call_both, call_gradient
 
 JITTER = 0.2  # each trajectory's step is uniform within +-20 %, so that no period of the target is resonant (Neal 2011)
 

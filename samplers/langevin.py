@@ -11,9 +11,10 @@ import numpy as np
 from numba import njit
 
 from samplers import protocols, random
-from samplers.compiled import OPTIONS, call_gradient, inline
+from samplers.compiled import OPTIONS, inline
 from samplers.lanes import ceil, is_finite, sqrt, where
 from samplers.sampler import Kernel, Sampler, State
+from samplers.tags import call_gradient
 
 
 @inline

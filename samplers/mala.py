@@ -7,11 +7,12 @@ import numpy as np
 from numba import njit
 
 from samplers import adaptation, protocols, random
-from samplers.compiled import OPTIONS, call_both, inline
+from samplers.compiled import OPTIONS, inline
 from samplers.elementary import exp, plus
 from samplers.lanes import every, is_finite, sqrt, where
 from samplers.langevin import check_continuous, wrap_angle
 from samplers.sampler import Kernel, Sampler, State
+from samplers.tags import call_both
 
 
 @inline

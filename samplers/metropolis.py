@@ -17,10 +17,11 @@ from numba import njit
 from samplers import fast_lattice, protocols, random, random_walk, single_site
 from samplers.caches import refresh, start_cache
 from samplers.colouring import scan_order
-from samplers.compiled import OPTIONS, call_cached_change, call_update_cache, inline
+from samplers.compiled import OPTIONS, inline
 from samplers.mala import accept_probability, check_adaptive, start_adaptive
 from samplers.random_walk import adapt_chains
 from samplers.sampler import Kernel, Sampler, State
+from samplers.tags import call_cached_change, call_update_cache
 
 MOVES = ("single", "exchange", "gaussian")
 

@@ -4,9 +4,10 @@ import numpy as np
 from numba import njit
 
 from samplers import adaptation, random
-from samplers.compiled import OPTIONS, call_reduced, inline
+from samplers.compiled import OPTIONS, inline
 from samplers.langevin import wrap_angle
 from samplers.mala import accept_probability
+from samplers.tags import call_reduced
 
 
 @inline

@@ -10,10 +10,10 @@ import numpy as np
 
 from samplers import protocols, random
 from samplers.batches import reduced_batch
-from samplers.compiled import tag
 from samplers.rungs import RECORDED, Record, completed
 from samplers.sampler import Sampler, State, over_chains
 from samplers.swaps import LADDER, note_all_ends, partner_betas, run_ladders, swap_ladders
+from samplers.tags import tag
 
 PREFIX = "replica."
 FUSED_SITES = 2**16  # sites of a ladder: of more Python's overhead does not show, and all threads may share one ladder

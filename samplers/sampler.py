@@ -15,9 +15,9 @@ import numpy as np
 
 from samplers import protocols, random
 from samplers.borrowed import borrow
-from samplers.compiled import Driver, call_sweep, tag
 from samplers.lanes import LANES, as_lanes, every, is_finite, lane_array, load_lanes, store_lanes
 from samplers.layout import Variable
+from samplers.tags import Driver, call_sweep, tag
 
 State = dict[str, np.ndarray]  # arrays with one row a chain: always x (chains, sites), stream and beta
 

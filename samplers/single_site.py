@@ -13,11 +13,12 @@ import numpy as np
 from samplers import random
 from samplers.borrowed import borrow
 from samplers.caches import refresh
-from samplers.compiled import Driver, call_cached_change, call_quotient, call_update_cache, inline, tag
+from samplers.compiled import inline
 from samplers.elementary import change_of, exp_minus64
 from samplers.langevin import wrap_angle
 from samplers.random_walk import adapt
 from samplers.sampler import State, over_chains, run
+from samplers.tags import Driver, call_cached_change, call_quotient, call_update_cache, tag
 
 SPIN, BINARY, STATES, ANGLE, REAL = range(5)
 KIND = {"spin": SPIN, "binary": BINARY, "states": STATES, "angle": ANGLE, "real": REAL}

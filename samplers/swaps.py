@@ -15,8 +15,9 @@ from numba import njit
 
 from samplers import random
 from samplers.borrowed import borrow
-from samplers.compiled import OPTIONS, Driver, call_gradient, call_reduced, call_sweep, inline
+from samplers.compiled import OPTIONS, inline
 from samplers.mala import accept_probability
+from samplers.tags import Driver, call_gradient, call_reduced, call_sweep
 
 LADDER = ("betas", "replica", "heading", "sweep", "proposed", "accepted", "trips")
 

@@ -9,8 +9,9 @@ from torch import nn
 
 import ebm
 import samplers
-from samplers.compiled import OPTIONS, tag
+from samplers.compiled import OPTIONS
 from samplers.lanes import as_lanes
+from samplers.tags import tag
 
 KINDS = [nn.SiLU, nn.Tanh, nn.ReLU, nn.Softplus, nn.Sigmoid, nn.ELU]
 

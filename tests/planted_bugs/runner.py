@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats  # noqa: F401
+from bug import Bug
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 2
@@ -31,7 +32,7 @@ def _wake_up(x: np.ndarray, p: tuple) -> tuple[float, float]:
     return total, out[0]
 
 
-def plant(bug: bugs.Bug, folder: Path) -> None:
+def plant(bug: Bug, folder: Path) -> None:
     """Copy the library into the folder, with the bug."""
     leave = shutil.ignore_patterns("__pycache__", "planted_bugs")
     for package in ("samplers", "ebm", "tests"):
@@ -43,7 +44,7 @@ def plant(bug: bugs.Bug, folder: Path) -> None:
     source.write_text(text.replace(bug.old, bug.new), encoding="utf-8")
 
 
-def start(bug: bugs.Bug, folder: Path, output: Path) -> int:
+def start(bug: Bug, folder: Path, output: Path) -> int:
     """Plant a bug and run its tests in a fork; return its process number."""
     plant(bug, folder)
     process = os.fork()

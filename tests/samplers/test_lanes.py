@@ -10,8 +10,9 @@ from numba import njit
 
 import ebm
 import samplers
-from samplers.compiled import OPTIONS, tag
+from samplers.compiled import OPTIONS
 from samplers.lanes import as_lanes, lane_array
+from samplers.tags import tag
 
 _RNG = np.random.default_rng(8)
 _SPREAD = _RNG.normal(size=(13, 40))

@@ -8,8 +8,9 @@ import samplers
 from ebm import exact
 from samplers import protocols
 from samplers.colouring import scan_order
-from samplers.compiled import Driver, caching, call_cached_change, call_start_cache, tag
+from samplers.compiled import caching
 from samplers.mala import accept_probability
+from samplers.tags import Driver, call_cached_change, call_start_cache, tag
 
 BETA = 0.8
 SMALL = ["ising 2x3 in a field", "ising with random bonds", "ising on a graph", "potts 3", "potts 4 with random bonds",
