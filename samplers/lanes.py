@@ -75,11 +75,11 @@ def _teach(operators: tuple, own: LanesType, emit: Callable, result: LanesType |
 
         return (result or own)(*(t if t is own else own.number for t in (a, b))), generate
 
-    def operate(a, b):
-        return (lambda a, b: apply(a, b)) if a is own or b is own else None
-
     for python in operators:
-        overload(python, jit_options={"forceinline": True})(operate)
+
+        @overload(python, jit_options={"forceinline": True})
+        def operate(a, b):
+            return (lambda a, b: apply(a, b)) if a is own or b is own else None
 
 
 _OPERATORS: tuple[tuple[LanesType, str, tuple], ...] = (

@@ -140,7 +140,7 @@ def _is_torch(energy: Any) -> bool:
 
 
 def _tensor(energy: Any, flat: np.ndarray) -> Any:
-    return energy._tensor(flat)
+    return energy.tensor(flat)
 
 
 def _one(energy: Any, flat: Any) -> Any:

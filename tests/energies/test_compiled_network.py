@@ -92,7 +92,7 @@ def test_both_tiers_of_a_confined_network_have_one_trajectory() -> None:
 
 def test_chains_have_the_same_bits_whatever_their_number_and_the_threads() -> None:
     energy = ebm.CompiledNetwork(_network(nn.SiLU, torch.float64, inputs=2)) + ebm.Gaussian([0.0, 0.5], np.eye(2))
-    assert tag(energy.compiled, samplers.MALA.kernel.wide).cacheable
+    assert tag(energy.compiled, samplers.MALA.kernel.sweep).cacheable
     begin, run = np.random.default_rng(1).normal(size=(19, 2)), {"draws": 5, "warmup": 10, "seed": 3, "progress": False}
     many = samplers.sample(energy, samplers.MALA(), chains=19, init=begin, **run)
     few = samplers.sample(energy, samplers.MALA(), chains=1, init=begin[:1], **run)
