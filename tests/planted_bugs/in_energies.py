@@ -71,6 +71,7 @@ BUGS = (
         "    return (a, 2.0, q) if",
         "    return (0.5 * a, 1.0, q) if",
         (_BALANCE + "[rbm wavefunction-metropolis]",),
+        slow=True,
     ),
     Bug(
         "a wavefunction keeps the product of a flip that was not made",

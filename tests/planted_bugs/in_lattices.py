@@ -69,6 +69,7 @@ BUGS = (
         "            less = drawn < digit\n",
         "            less = False\n",
         (_WORDS + "test_ties_are_settled_to_the_last_bit_of_the_probability",),
+        slow=True,
     ),
     Bug(
         "words of bits take their second neighbour from the wrong side",
@@ -100,6 +101,7 @@ BUGS = (
         "        for block in range(lanes.shape[1]):\n"
         "            stream = random.load(streams, chain)\n            for lane",
         (_WORDS + "test_every_word_and_chain_has_random_bits_of_its_own",),
+        slow=True,
     ),
     Bug(
         "Potts states in vector registers never propose one of the states",

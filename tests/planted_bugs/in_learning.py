@@ -63,6 +63,7 @@ BUGS = (
         '        check_units(machine, store_units(sample, state["h"][k]), k.start)\n',
         "",
         (_OBJECTIVES + "test_persistent_chains_of_both_layers_stay_exact[1]",),
+        slow=True,
     ),
     Bug(
         "the gradient takes the hidden units of before the last sweep",
@@ -109,5 +110,6 @@ BUGS = (
         "        if self._component is not None:\n",
         "        if self._component is not None and not observed:\n",
         ("tests/learning/test_equilibrium.py::test_the_slowest_observable_counts",),
+        slow=True,
     ),
 )

@@ -55,6 +55,7 @@ BUGS = (
         "ceil((x - math.pi) / (2.0 * math.pi))",
         "(ceil((x - math.pi) / (2.0 * math.pi)) - 1.0)",
         (_START + "test_continuous_law_stays[xy ring-metropolis-1.0]",),
+        slow=True,
     ),
     Bug(
         "chains share their random numbers",
@@ -77,6 +78,7 @@ BUGS = (
         "        words[0, c], words[1, c], words[2, c], words[3, c] = stream\n        probability",
         "        probability",
         (_OWN_MATRIX + "[potts 3-metropolis]",),
+        slow=True,
     ),
     Bug(
         "MALA keeps the gradient of the place it has left",
@@ -84,6 +86,7 @@ BUGS = (
         "        gradient[chain, i] = where(accepted, gradient_y[i], gradient[chain, i])\n",
         "",
         (_START + "test_continuous_law_stays[gaussian-mala-1.0]",),
+        slow=True,
     ),
     Bug(
         "MALA takes the energy of a proposal that it rejected",
@@ -222,6 +225,7 @@ BUGS = (
         "        state, warmed = checkpoint.unpack(file.checkpoint)\n"
         '        state["stream"] = random.make_streams(entropy, chains)\n',
         (_REPRODUCIBLE + "test_an_extended_run_is_the_longer_run[array tier, ising metropolis]",),
+        slow=True,
     ),
     Bug(
         "a flip leaves the local fields as they were",

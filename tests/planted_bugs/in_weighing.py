@@ -29,6 +29,7 @@ BUGS = (
         "([0, -1], slice(None))] *= 0.5",
         "([0, -1], slice(None))] *= 1.0",
         (_LANDSCAPE + "committor.py::test_walls_are_mirrors",),
+        slow=True,
     ),
     Bug(
         "a free energy's difference with the errors of independent bins",
@@ -51,6 +52,7 @@ BUGS = (
         'state["log_weight"] -= (new - old)',
         'state["log_weight"] += (new - old)',
         (_CROOKS + "[mala-fast]",),
+        slow=True,
     ),
     Bug(
         "the reverse run of Gibbs sweeps visits sites in the order of the forward one",
@@ -73,6 +75,7 @@ BUGS = (
         "log_denominators(u, counts, mbar(u, counts))",
         "log_denominators(u, counts.mean() + 0 * counts, mbar(u, counts))",
         ("tests/log_z/test_weights.py::test_weights_are_those_of_the_formula_at_the_true_log_z",),
+        slow=True,
     ),
     Bug(
         "the error of MBAR as if it were chance how many draws a state has",
