@@ -52,8 +52,9 @@ class NoiseContrastive(TorchObjective):
             factor = np.linalg.cholesky(covariance)
         except np.linalg.LinAlgError as error:
             raise ValueError("data must vary in every direction to be told from Gaussian noise") from error
-        noise = {"noise_mean": flat.mean(0), "noise_factor": factor, "log_z": np.zeros(1), "log_z_slope": np.zeros(1)}
-        return {**super().start(energy, data, batch_size, entropy), **noise}
+        noise = {"noise_mean": flat.mean(0), "noise_factor": factor, "noise_inverse": np.linalg.inv(factor)}
+        log_z = {"log_z": np.zeros(1), "log_z_slope": np.zeros(1)}
+        return {**super().start(energy, data, batch_size, entropy), **noise, **log_z}
 
     def gradient(self, energy: Any, batch: np.ndarray, state: State, centre: Centre | None) -> Gradient:
         """Return the direction of ascent for a batch (n, *shape), of the parameters and of ln Z."""
@@ -65,17 +66,16 @@ class NoiseContrastive(TorchObjective):
         import torch
 
         n, d = len(x), state["noise_mean"].size
-        mean = torch.as_tensor(state["noise_mean"], dtype=x.dtype)
-        factor = torch.as_tensor(state["noise_factor"], dtype=x.dtype)
+        names = "noise_mean", "noise_factor", "noise_inverse"
+        mean, factor, inverse = (torch.as_tensor(state[name], dtype=x.dtype) for name in names)
         z = torch.randn((self.ratio * n, d), generator=generator, dtype=x.dtype)
-        white = torch.linalg.solve_triangular(factor, (x.flatten(1) - mean).T, upper=False).T
+        white = (x.flatten(1) - mean) @ inverse.T
         both = torch.cat([x, (mean + z @ factor.T).reshape(-1, *x.shape[1:])])
-        log_noise = -0.5 * torch.cat([white, z]).square().sum(1) - factor.diagonal().log().sum()
-        log_noise = log_noise - 0.5 * d * math.log(2.0 * math.pi)
-        logit = -energy(both) - float(state["log_z"][0]) - log_noise - math.log(self.ratio)
+        shift = float(np.log(state["noise_factor"].diagonal()).sum()) + 0.5 * d * math.log(2.0 * math.pi)
+        shift -= float(state["log_z"][0]) + math.log(self.ratio)
+        logit = 0.5 * torch.cat([white, z]).square().sum(1) + shift - energy(both)
         # d J / d ln Z = <1 - h>_data - nu <h>_noise, by hand: ln Z is no parameter of the module.
-        with torch.no_grad():
-            h = torch.sigmoid(logit)
-            state["log_z_slope"][0] = (1.0 - h[:n]).mean() - self.ratio * h[n:].mean()
+        of_data, of_noise = logit.detach().split([n, self.ratio * n])
+        state["log_z_slope"][0] = torch.sigmoid(-of_data).mean() - self.ratio * torch.sigmoid(of_noise).mean()
         softplus = torch.nn.functional.softplus
         return softplus(-logit[:n]).mean() + self.ratio * softplus(logit[n:]).mean()

@@ -144,7 +144,8 @@ def main(
     draw_fantasies(run, rbm, test, folder / "fantasies.png")
     numbers = {
         "log_likelihood": found._asdict(), "log_z": log_z._asdict() | {"details": None}, "exact_16": exact,
-        "curve": curve, "swap_rates": run.tempering.swap_rates, "energy": samplers.summary(run).rows["energy"]._asdict(),
+        "curve": curve, "swap_rates": run.tempering.swap_rates,
+        "energy": samplers.summary(run).rows["energy"]._asdict(),
     }  # fmt: skip
     settings = {
         "hidden": hidden, "epochs": epochs, "small_epochs": small_epochs, "chains": chains, "steps": steps,
