@@ -28,7 +28,6 @@ PICTURES = {
     "fantasies.png": "Top row: test digits. Below: each row one chain of parallel tempering at temperature 1, "
     "started at random (probabilities of the pixels given the hidden units), a hundred sweeps between pictures.",
 }
-RUNGS = 40
 
 
 def digits(part: str) -> np.ndarray:
@@ -75,10 +74,10 @@ def small(grey: np.ndarray, test: np.ndarray, centred: bool, epochs: int, seed: 
     return ebm.log_likelihood(rbm, test, ebm.log_z(rbm, "exact")).value
 
 
-def tempered(rbm: ebm.RBM, ladders: int, draws: int, seed: int) -> samplers.Chains:
+def tempered(rbm: ebm.RBM, ladders: int, rungs: int, draws: int, seed: int) -> samplers.Chains:
     """Run parallel tempering from random starts, so that equilibrium is found without any digit."""
-    ladder = samplers.ParallelTempering(samplers.Gibbs(), betas=np.linspace(0.0, 1.0, RUNGS))
-    return samplers.sample(rbm, ladder, chains=ladders, draws=draws, warmup=1000, thin=5, seed=seed)
+    ladder = samplers.ParallelTempering(samplers.Gibbs(), betas=np.linspace(0.0, 1.0, rungs))
+    return samplers.sample(rbm, ladder, chains=ladders, draws=draws, warmup=4 * draws, thin=5, seed=seed)
 
 
 def draw_training(curve: list, bounds: tuple[float, float], exact: dict[str, dict[str, float]], path: Path) -> None:
@@ -105,25 +104,25 @@ def draw_fantasies(run: samplers.Chains, rbm: ebm.RBM, test: np.ndarray, path: P
     """Draw test digits, and what chains at temperature 1 have become along their runs."""
     shown = np.linspace(0, run.shape[1] - 1, 12).astype(int)
     rows = [test[:12].astype(float)]
-    rows += [rbm.visible(rbm.hidden(np.stack([run.x[chain, k] for k in shown]))) for chain in range(7)]
-    tiles = np.pad(np.reshape(rows, (8, 12, 28, 28)), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=np.nan)
+    rows += [rbm.visible(rbm.hidden(np.stack([run.x[chain, k] for k in shown]))) for chain in range(min(7, len(run.x)))]
+    tiles = np.pad(np.reshape(rows, (-1, 12, 28, 28)), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=np.nan)
     picture, axes = report.figure(1, 1, 10.4, 7.4)
-    axes[0, 0].imshow(tiles.transpose(0, 2, 1, 3).reshape(240, 360), cmap="gray_r", vmin=0, vmax=1)
+    axes[0, 0].imshow(tiles.transpose(0, 2, 1, 3).reshape(-1, 360), cmap="gray_r", vmin=0, vmax=1)
     axes[0, 0].set(title="test digits (top row), and chains at temperature 1", xticks=[], yticks=[])
     report.save(picture, path)
 
 
 def main(
     folder: Path = report.RESULTS / "rbm_mnist", hidden: int = 500, epochs: int = 300, looks: int = 6,
-    small_epochs: int = 30, chains: int = 200, steps: int = 20_000, draws: int = 240, images: int = 60_000,
-    seed: int = 1,
+    small_epochs: int = 30, chains: int = 200, steps: int = 20_000, ladders: int = 20, rungs: int = 40,
+    draws: int = 240, images: int = 60_000, seed: int = 1,
 ) -> dict:  # fmt: skip
     """Learn the large machine and the small ones, weigh them, and write the folder."""
     clock = report.begin(folder)
     grey, test = digits("train")[:images], binarised(digits("test"), np.random.default_rng(seed))
     rbm, curve = learn(grey, test, hidden, epochs, looks, seed)
     learned = clock()
-    run = tempered(rbm, 20, draws, seed)
+    run = tempered(rbm, ladders, rungs, draws, seed)
     print(f"{samplers.summary(run)}\n{clock():.0f} s. ln Z: {chains} chains over {steps:,} temperatures, both ways")
     picks = np.linspace(0, draws, -(-chains // len(run.x)) + 1).astype(int)[1:] - 1  # draws far apart, of each ladder
     starts = np.asarray(run.x)[:, picks].reshape(-1, 784)
@@ -149,7 +148,8 @@ def main(
     }  # fmt: skip
     settings = {
         "hidden": hidden, "epochs": epochs, "small_epochs": small_epochs, "chains": chains, "steps": steps,
-        "draws": draws, "images": images, "seed": seed, "seconds_learning": round(learned), "seconds": round(clock()),
+        "ladders": ladders, "rungs": rungs, "draws": draws, "images": images, "seed": seed,
+        "seconds_learning": round(learned), "seconds": round(clock()),
     }  # fmt: skip
     report.write(folder, __file__, __doc__, tables, PICTURES, numbers, settings)
     return numbers

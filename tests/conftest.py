@@ -1,5 +1,32 @@
-"""What holds for every test: figures are drawn without a screen."""
+"""What holds for every test: figures are drawn without a screen; examples are imported as they would run."""
 
+import importlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from example_folder import Load
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+    """Import a script with its own folder first on the path."""
+    import matplotlib
+
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "examples"))
+    with matplotlib.rc_context():  # the large letters of the examples are not for the tests that follow
+        yield importlib.import_module
+
+
+@pytest.fixture(scope="module")
+def one_torch_thread() -> Iterator[None]:
+    """Torch on one thread: small products only wait for a second one, and for long if the machine is busy."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

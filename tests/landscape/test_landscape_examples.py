@@ -1,39 +1,12 @@
 """The examples of landscapes in a small size: they leave their files, and their numbers agree with theory."""
 
-import importlib
-import json
-import struct
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-import matplotlib
 import numpy as np
 import pytest
+from example_folder import Load, results
 
-ROOT = Path(__file__).resolve().parents[2]
 LARGEST_Z = 5.0  # a false alarm for about one seed in a million, and the seeds are fixed
-
-Load = Callable[[str], ModuleType]
-
-
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
-    """Import a script as it would run: with its own folder first on the path."""
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    with matplotlib.rc_context():
-        yield importlib.import_module
-
-
-def results(folder: Path, pictures: dict[str, str]) -> dict[str, Any]:
-    """The figures are there, small and shown; return what metrics.json holds."""
-    story = (folder / "README.md").read_text("utf-8")
-    for name in pictures:
-        content = (folder / name).read_bytes()
-        assert content[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">I", content[16:20])[0] >= 1200
-        assert len(content) < 200 * 1024 and f"]({name})" in story
-    return json.loads((folder / "metrics.json").read_text("utf-8"))["results"]
 
 
 def test_muller_brown_agrees_with_published_energies_and_with_itself(load: Load, tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""The examples of learning in a small size: they leave their files, and their numbers make sense."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from example_folder import Load, results
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+def test_energies_in_the_plane_learn(load: Load, tmp_path: Path) -> None:
+    example = load("ebm_2d")
+    size = {"points": 500, "epochs": 40, "seeds": 1, "fresh": 2000, "chains": 8, "steps": 500}
+    example.main(tmp_path, **size, names=("pinwheel",))
+    found = results(tmp_path, example.PICTURES, 400)  # one column of four
+    (gap,) = found["gaps"]["pinwheel"]["noise-contrastive"]
+    assert 0.0 < gap < 2.0  # it begins at the gap of a wide Gaussian
+
+
+def test_scores_in_the_plane_learn(load: Load, tmp_path: Path) -> None:
+    example = load("score_2d")
+    example.main(tmp_path, points=500, epochs=60, chains=300, steps=10, names=("8 gaussians",))
+    found = results(tmp_path, example.PICTURES, 400)["8 gaussians"]  # one column of four
+    # So little learning and annealing leaves them broad: beyond the truth, within the noise that they began as.
+    assert found["entropy"] < found["density"][0] < 100.0
+    assert 0.0 < found["kernels"][0] < 5.0 and 0.0 < found["gap_of_energy"][0] < 2.0
+
+
+def test_the_gap_to_the_smoothed_truth_vanishes_for_the_truth(load: Load) -> None:
+    example = load("score_2d")
+    truth, sigma = example.SETS["8 gaussians"], 0.4
+
+    class Smoothed:
+        """The mixture with each of its Gaussians blurred."""
+
+        def __call__(self, x: np.ndarray) -> np.ndarray:
+            variance = truth.sigma**2 + sigma**2
+            squares = ((x[:, None] - truth.centres) ** 2).sum(2)
+            return -np.logaddexp.reduce(-squares / (2 * variance), axis=1)
+
+    gap, error = example.gap_of_energy(Smoothed(), truth, sigma, 3)
+    assert abs(gap) < 5 * error + 1e-6 and error < 1e-6
+
+
+def test_a_machine_of_digits_is_bracketed(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from models import datasets
+
+    example = load("rbm_mnist")
+    images = datasets.digits()[0].reshape(-1, 784)
+    monkeypatch.setattr(example, "digits", lambda part: images[:600] if part == "train" else images[600:900])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # so short an annealing is not narrow
+        example.main(
+            tmp_path, hidden=20, epochs=4, looks=2, small_epochs=2, chains=20, steps=200, ladders=4, rungs=6, draws=12,
+            images=600,
+        )  # fmt: skip
+    found = results(tmp_path, example.PICTURES)
+    score = found["log_likelihood"]
+    assert -300 < score["lower"] < -100 and score["lower"] < score["upper"] + 5
+    assert all(-600 < v < -100 for values in found["exact_16"].values() for v in values.values())
