@@ -80,6 +80,7 @@ def test_a_network_is_a_snapshot_of_a_configuration_of_any_shape() -> None:
     assert np.array_equal(compiled(x), before)
 
 
+@pytest.mark.slow
 def test_both_tiers_of_a_confined_network_have_one_trajectory() -> None:
     module = _network(nn.SiLU, torch.float64, inputs=2)
     well = ebm.Gaussian([0.0, 0.5], [[1.0, 0.3], [0.3, 0.8]])

@@ -57,7 +57,11 @@ def test_the_compiled_energy_follows_the_weights() -> None:
         assert other.compiled is None
 
 
-@pytest.mark.parametrize("sampler", [samplers.Langevin(0.05), samplers.MALA(0.1)], ids=["langevin", "mala"])
+@pytest.mark.parametrize(
+    "sampler",
+    [pytest.param(samplers.Langevin(0.05), marks=pytest.mark.slow), samplers.MALA(0.1)],
+    ids=["langevin", "mala"],
+)
 def test_both_tiers_lead_a_network_the_same_way(sampler: samplers.Sampler) -> None:
     energy = ebm.NeuralEnergy((2,), hidden=(8, 5), width=2.0, seed=1, dtype="float64")
     run = {"chains": 11, "draws": 5, "thin": 3, "warmup": 10, "beta": 0.8, "seed": 4, "progress": False}
