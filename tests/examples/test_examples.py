@@ -52,16 +52,17 @@ def test_ising_transition_agrees_with_kaufman(load: Load, tmp_path: Path) -> Non
 
 def test_double_well_follows_its_laws_and_the_rate_is_right(load: Load, tmp_path: Path) -> None:
     example = load("double_well")
-    example.main(tmp_path, draws=2000, temperatures=(0.3, 0.4), steps={0.04: 20_000_000, 0.01: 4_000_000}, chains=16)
+    example.main(tmp_path, draws=2000, temperatures=(0.4,), steps={0.04: 20_000_000, 0.01: 4_000_000}, chains=16)
     found = check_folder(tmp_path, example.PICTURES)
     squares = found["mean_square"]
     assert all(z(square, square[2]) < LARGEST_Z for square in squares.values())
     assert z(squares["Langevin, step 0.08"], squares["MALA"][2]) > LARGEST_Z  # the bias of the step is seen
     assert found["p_value"] > ALPHA
     # The bias of the larger step, 7 per cent, is seen as well: the comparison is that sharp.
-    assert z(found["rates"]["0.04"][1], example.exact_rate(1 / 0.4)) > LARGEST_Z
+    assert z(found["rates"]["0.04"][0], example.exact_rate(1 / 0.4)) > LARGEST_Z
 
 
+@pytest.mark.slow
 def test_langevin_law_has_the_limits_of_small_steps(load: Load) -> None:
     example = load("double_well")
     x, exact_density = example.GRID, example.law(samplers.MALA())

@@ -19,6 +19,7 @@ def test_energies_in_the_plane_learn(load: Load, tmp_path: Path) -> None:
     assert 0.0 < gap < 2.0  # it begins at the gap of a wide Gaussian
 
 
+@pytest.mark.slow
 def test_scores_in_the_plane_learn(load: Load, tmp_path: Path) -> None:
     example = load("score_2d")
     example.main(tmp_path, points=500, epochs=60, chains=300, steps=10, names=("8 gaussians",))
@@ -28,6 +29,7 @@ def test_scores_in_the_plane_learn(load: Load, tmp_path: Path) -> None:
     assert 0.0 < found["kernels"][0] < 5.0 and 0.0 < found["gap_of_energy"][0] < 2.0
 
 
+@pytest.mark.slow
 def test_the_gap_to_the_smoothed_truth_vanishes_for_the_truth(load: Load) -> None:
     example = load("score_2d")
     truth, sigma = example.SETS["8 gaussians"], 0.4

@@ -19,6 +19,7 @@ def test_muller_brown_agrees_with_published_energies_and_with_itself(load: Load,
     assert sum(found["basins"]) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_loss_landscape_agrees_with_the_dense_hessian(load: Load, tmp_path: Path) -> None:
     example = load("loss_landscape")
     example.main(tmp_path, digits=200, steps=30, n=5, probes=8)
