@@ -5,8 +5,40 @@ from bug import Bug
 _OBJECTIVES = "tests/learning/test_objectives.py::"
 _TEMPERED = "tests/learning/test_tempered.py::"
 _LAYERS = "tests/learning/test_layers.py::"
+_TORCH = "tests/learning/test_torch_objectives.py::"
 
 BUGS = (
+    Bug(
+        "score matching takes the trace with the wrong sign",
+        "ebm/score_matching.py",
+        "sum(1) + trace).mean()",
+        "sum(1) - trace).mean()",
+        (_TORCH + "test_exact_directions_are_the_closed_forms",),
+    ),
+    Bug(
+        "noise-contrastive estimation forgets how much noise there is",
+        "ebm/noise_contrastive.py",
+        '        shift -= float(state["log_z"][0]) + math.log(self.ratio)\n',
+        '        shift -= float(state["log_z"][0])\n',
+        (_TORCH + "test_noise_contrastive_direction_vanishes_at_the_truth_and_points_to_it",),
+        slow=True,
+    ),
+    Bug(
+        "all points of a batch share their noise",
+        "ebm/score_matching.py",
+        "        z = torch.randn(x.shape, generator=generator, dtype=x.dtype)\n",
+        "        z = torch.randn(x[:1].shape, generator=generator, dtype=x.dtype).expand_as(x)\n",
+        (_TORCH + "test_more_draws_of_noise_make_the_direction_steadier",),
+        slow=True,
+    ),
+    Bug(
+        "a chain that starts anew draws what it draws next",
+        "ebm/contrastive.py",
+        "        random.save(streams, chain, stream)\n",
+        "        pass\n",
+        ("tests/learning/test_optimisers.py::test_restarted_chains_begin_where_chains_begin",),
+        slow=True,
+    ),
     Bug(
         "the free energy of an RBM times beta",
         "ebm/rbm.py",
