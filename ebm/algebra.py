@@ -132,6 +132,7 @@ def _reduced_grad(energy: Any, x: np.ndarray, beta: float | np.ndarray) -> np.nd
 
 
 def sum_functions(first: Functions, second: Functions) -> Functions:
+    """Return the functions of u1 + u2; its parameters are those of both and the size of the first cache."""
     reduced1, reduced2 = first.reduced, second.reduced
     gradient1, gradient2 = first.gradient, second.gradient
     change1, change2 = first.change, second.change
