@@ -136,7 +136,7 @@ def main(
         kind: {name: small(*pair, centred, small_epochs, seed) for name, pair in sides.items()}
         for kind, centred in (("centred", True), ("not centred", False))
     }
-    tables = tell(found, log_z, exact, run)
+    tables = tell(found, log_z, exact, run, hidden)
     print("\n".join(tables))
     draw_training(curve, (found.lower, found.upper), exact, folder / "training.png")
     draw_fantasies(run, rbm, test, folder / "fantasies.png")
@@ -155,10 +155,10 @@ def main(
 
 
 def tell(
-    found: ebm.LogLikelihood, log_z: ebm.LogZ, exact: dict[str, dict[str, float]], run: samplers.Chains
+    found: ebm.LogLikelihood, log_z: ebm.LogZ, exact: dict[str, dict[str, float]], run: samplers.Chains, hidden: int
 ) -> list[str]:
     """Return the tables of log-likelihoods and the sentences that say how well they are known."""
-    large = [["500 hidden units", f"{found.value:.2f}", f"{found.lower:.2f}", f"{found.upper:.2f}"]]
+    large = [[f"{hidden} hidden units", f"{found.value:.2f}", f"{found.lower:.2f}", f"{found.upper:.2f}"]]
     rows = [[kind, *(f"{v:.2f}" for v in values.values())] for kind, values in exact.items()]
     return [
         report.table(["test digits (nats a digit)", "log-likelihood", "pessimistic", "optimistic"], large),
