@@ -1,4 +1,4 @@
-"""Small HDF5 files that are there as a whole or not at all, whenever the process dies, however full the disk."""
+"""Small files that are there as a whole or not at all, whenever the process dies, however full the disk."""
 
 import os
 from collections.abc import Callable
@@ -22,13 +22,18 @@ def write_whole(path: Path, kind: str, fill: Callable[[Any], None], replace: boo
     """
     import h5py
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     # The image is made in memory and written at once: a full disk must not be met inside HDF5.
-    with h5py.File(temporary.name, "w", driver="core", backing_store=False) as file:
+    with h5py.File(f".{path.name}", "w", driver="core", backing_store=False) as file:
         file.attrs["format"] = kind
         fill(file)
         file.flush()
         image = file.id.get_file_image()
+    write_bytes(path, image, replace)
+
+
+def write_bytes(path: Path, image: bytes, replace: bool) -> None:
+    """Write a file of these bytes in one step; arguments and errors are those of `write_whole`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as out:
             out.write(image)

@@ -1,8 +1,32 @@
 """The networks of machine learning, each also an energy, and the data they learn from.
 
-models.datasets    toy densities known exactly, and handwritten digits
+    training            fit
+    files               model.save(path), load(path)
+    models.datasets     toy densities known exactly, and handwritten digits
+
+Everything is loaded on first use.
 """
 
-from models import datasets
+from importlib import import_module
+from typing import Any
 
-__all__ = ["datasets"]
+_HOME = {
+    "fit": "training",
+    "Model": "model",
+    "load": "model",
+}
+SAVED: tuple[str, ...] = ()  # the models that `load` knows
+
+__all__ = [*_HOME, "datasets"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "datasets":
+        return import_module("models.datasets")
+    if name in _HOME:
+        return getattr(import_module(f"models.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'models' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
