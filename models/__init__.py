@@ -1,5 +1,6 @@
 """The networks of machine learning, each also an energy, and the data they learn from.
 
+    generative          VAE
     training            fit
     files               model.save(path), load(path)
     models.datasets     toy densities known exactly, and handwritten digits
@@ -14,8 +15,9 @@ _HOME = {
     "fit": "training",
     "Model": "model",
     "load": "model",
+    "VAE": "vae",
 }
-SAVED: tuple[str, ...] = ()  # the models that `load` knows
+SAVED = ("VAE",)  # the models that `load` knows
 
 __all__ = [*_HOME, "datasets"]
 
