@@ -6,7 +6,7 @@ The coupling is the unit of energy. The ground state has even fermion parity, so
 
     E = -sum_k e(k),      e(k) = sqrt(1 + h^2 - 2 h cos k),      k = pi (2 m + 1) / n,      m = 0 .. n - 1
 
-At h = 1 this is -2 / sin(pi / 2n). A rotation about z turns h into -h, and <x> with it. A ring of two has a double bond.
+At h = 1 this is -2 / sin(pi / 2n). A rotation about z turns h and <x> around. A ring of two has a double bond.
 """
 
 import math
