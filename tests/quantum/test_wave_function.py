@@ -127,8 +127,8 @@ def test_chains_of_either_side_lie_in_the_same_files(tmp_path: Path) -> None:
     assert stored.x.dtype == ours.x.dtype == np.int8 and stored.x.shape == (8, 500, SPINS)
     np.testing.assert_array_equal(np.asarray(stored.x), theirs.samples)
     statistics, mine = theirs.expect(ising), samplers.estimate("H", stored)
-    assert mine.value == pytest.approx(statistics.mean.real, abs=1e-10)
-    assert mine.error == pytest.approx(statistics.error_of_mean, rel=0.5)
+    assert mine.value == pytest.approx(float(statistics.mean.real), abs=1e-10)
+    assert mine.error == pytest.approx(float(statistics.error_of_mean), rel=0.5)
     assert "H" in samplers.summary(stored).rows
     other = nk.vqs.MCState(nk.sampler.MetropolisLocal(FREE, machine_pow=1), model, variables=variables, n_samples=32)
     with pytest.raises(ValueError, match="machine_pow must be 2"):
