@@ -4,7 +4,7 @@
     magnets             Ising, Potts, XY, CurieWeiss; magnetisation, absolute_magnetisation
     machines            BoltzmannMachine, Hopfield, RBM, GaussianRBM
     networks            NeuralEnergy, ScoreModel
-    wavefunctions       RBMWaveFunction
+    wavefunctions       RBMWaveFunction, ComplexRBMWaveFunction, WaveFunction of NetKet's models; ebm.quantum
     your own            CompiledEnergy, TorchEnergy, CompiledNetwork; E1 + E2, 0.5 * E
     learning            fit, training; SGD, Adam; Equilibrium, a monitor that warns
     objectives          ContrastiveDivergence, PersistentCD, ParallelTemperingCD, ExactLikelihood, ScoreMatching,
@@ -37,6 +37,8 @@ _HOME = {
     "RBM": "rbm",
     "GaussianRBM": "gaussian_rbm",
     "RBMWaveFunction": "wavefunction",
+    "ComplexRBMWaveFunction": "complex_wavefunction",
+    "WaveFunction": "quantum.wave_function",
     "NeuralEnergy": "neural",
     "ScoreModel": "score_model",
     "CompiledEnergy": "own",
@@ -68,11 +70,11 @@ _HOME = {
     "load": "files",
 }
 
-__all__ = [*_HOME, "exact", "landscape"]
+__all__ = [*_HOME, "exact", "landscape", "quantum"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("exact", "landscape"):
+    if name in ("exact", "landscape", "quantum"):
         return import_module(f"ebm.{name}")
     if name in _HOME:
         return getattr(import_module(f"ebm.{_HOME[name]}"), name)

@@ -17,7 +17,8 @@ def _classes() -> dict[str, Any]:
 
     names = (
         "Gaussian", "GaussianMixture", "DoubleWell", "MullerBrown", "Rosenbrock", "Ising", "Potts", "XY", "CurieWeiss",
-        "BoltzmannMachine", "Hopfield", "RBM", "GaussianRBM", "RBMWaveFunction", "NeuralEnergy", "ScoreModel",
+        "BoltzmannMachine", "Hopfield", "RBM", "GaussianRBM", "RBMWaveFunction", "ComplexRBMWaveFunction",
+        "NeuralEnergy", "ScoreModel",
     )  # fmt: skip
     from ebm.algebra import Scaled, Sum
 

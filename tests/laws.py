@@ -43,6 +43,7 @@ def mean_p(values: np.ndarray, expected: float) -> float:
 
 _RNG = np.random.default_rng(20)
 _WAVES = np.random.default_rng(21)
+_COMPLEX = np.random.default_rng(22)
 
 
 def _symmetric(n: int, scale: float) -> np.ndarray:
@@ -54,6 +55,10 @@ def _saturated(strength: float) -> ebm.RBMWaveFunction:
     """One hidden unit a spin, whose field is +-strength and little more: ln psi = sum_i s_i (s w + b)_i + constant."""
     W = strength * np.eye(4) + _WAVES.normal(0.0, 0.2, (4, 4))
     return ebm.RBMWaveFunction(W, b=_WAVES.normal(0.0, 0.3, 4))
+
+
+def _complex(scale: float, shape: Any) -> np.ndarray:
+    return _COMPLEX.normal(0.0, scale, shape) + 1j * _COMPLEX.normal(0.0, scale, shape)
 
 
 _GRAPH = sparse.csr_array(_symmetric(6, 1.0) * (_symmetric(6, 1.0) > -0.4))
@@ -85,6 +90,11 @@ DISCRETE: dict[str, Any] = {
     "rbm": ebm.RBM(5, 3, W=_RNG.normal(0.0, 1.0, (5, 3)), b=_RNG.normal(0.0, 0.5, 5), c=_RNG.normal(0.0, 0.5, 3)),
     "rbm wavefunction": ebm.RBMWaveFunction(
         _WAVES.normal(0.0, 0.4, (5, 4)), _WAVES.normal(0.0, 0.2, 5), _WAVES.normal(0.0, 0.3, 4)
+    ),
+    "complex rbm wavefunction": ebm.ComplexRBMWaveFunction(*(_complex(0.5, shape) for shape in ((5, 4), 5, 4))),
+    "complex rbm wavefunction, strong": ebm.ComplexRBMWaveFunction(*(_complex(1.2, shape) for shape in ((4, 6), 4, 6))),
+    "complex rbm wavefunction, beyond exponentials": ebm.ComplexRBMWaveFunction(
+        100.0 * np.eye(4) + _complex(0.3, (4, 4)), _complex(0.3, 4), _complex(0.3, 4)
     ),
     "rbm wavefunction, saturated": _saturated(100.0),
     "rbm wavefunction, beyond exponentials": _saturated(400.0),

@@ -15,6 +15,7 @@ beta are single numbers.
     quadrature.py       ln Z of a continuous energy in one or two dimensions
     kramers.py          rate of barrier crossing: asymptotic, and from the Fokker-Planck operator
     integrators.py      what ULA and BAOAB sample on a harmonic well at a finite step
+    tfim.py             ground state of the transverse-field Ising ring of n spins
 """
 
 from ebm.exact.configurations import count_states, state_at, state_index, states
@@ -41,6 +42,7 @@ from ebm.exact.potts_and_xy import potts_critical_energy, potts_critical_tempera
 from ebm.exact.quadrature import log_z_quadrature
 from ebm.exact.rbm import gaussian_rbm_log_z, rbm_log_likelihood, rbm_log_z
 from ebm.exact.ring import ring_correlation, ring_energy, ring_heat_capacity, ring_log_z, ring_magnetisation
+from ebm.exact.tfim import tfim_correlation, tfim_energy, tfim_magnetisation
 
 __all__ = [
     "Enumeration",
@@ -78,6 +80,9 @@ __all__ = [
     "state_at",
     "state_index",
     "states",
+    "tfim_correlation",
+    "tfim_energy",
+    "tfim_magnetisation",
     "ula_autocorrelation",
     "ula_autocorrelation_time",
     "ula_variance",

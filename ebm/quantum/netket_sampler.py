@@ -1,0 +1,201 @@
+"""Our compiled chains as a sampler of NetKet's: what MetropolisLocal and MetropolisExchange do, from kept fields.
+
+NetKet evaluates the whole network at every proposal; here a proposal costs one pass over the hidden units. The chains
+are those of `samplers`, on host arrays: NetKet calls a sampler outside of jit, and so must anybody else.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from netket.sampler import Sampler, SamplerState
+from netket.utils import struct
+
+from ebm.quantum.wave_function import check_finite, check_hilbert, compiled_rbm
+from samplers import Metropolis, ParallelTempering, SamplingError, protocols
+from samplers.replicas import PREFIX
+
+
+class NumbaMetropolisState(SamplerState):
+    """Where the chains are: a pytree that NetKet and flax can store.
+
+    Attributes:
+        σ: configurations at every rung of each chain's ladder, (chains, rungs, spins); one rung without tempering.
+        rng: JAX random key.
+        sweeps: sweeps done, which say whose turn it is to swap.
+        n_steps_proc, n_accepted_proc: proposals and accepted ones since the last reset, the latter of each chain.
+    """
+
+    σ: jax.Array
+    rng: jax.Array
+    sweeps: jax.Array
+    n_steps_proc: jax.Array
+    n_accepted_proc: jax.Array
+
+    def __init__(self, σ: Any, rng: Any) -> None:
+        self.σ, self.rng = σ, rng
+        self.sweeps = self.n_steps_proc = jnp.zeros((), int)
+        self.n_accepted_proc = jnp.zeros(len(σ), int)
+        super().__init__()
+
+    @property
+    def n_steps(self) -> jax.Array:
+        """Proposals of all chains since the last reset."""
+        return self.n_steps_proc
+
+    @property
+    def n_accepted(self) -> jax.Array:
+        """Accepted proposals of all chains since the last reset."""
+        return self.n_accepted_proc.sum()
+
+    @property
+    def acceptance(self) -> jax.Array | None:
+        """The share of accepted proposals since the last reset, at the rung of the draws; None before the first."""
+        return self.n_accepted / self.n_steps if self.n_steps else None
+
+
+class NumbaMetropolis(Sampler):
+    """A NetKet sampler that runs `samplers.Metropolis`, or parallel tempering of it, on RBMs (nk.models.RBM).
+
+    In the place of nk.sampler.MetropolisLocal (move "single") or MetropolisExchange ("exchange", of any two spins).
+    Sites are visited in order, where NetKet draws them at random; both leave |psi|^2 as it is. The parameters of the
+    RBM are real or complex.
+
+    Args:
+        hilbert: nk.hilbert.Spin(0.5, n); with a fixed total_sz the move must be "exchange".
+        move: "single", "exchange", or None: what fits the space.
+        betas: temperatures of parallel tempering, rising: rungs follow |psi|^(2 beta), and samples come from the rung
+            beta = machine_pow / 2, which must be among them. None: no tempering.
+        n_chains: number of chains.
+        sweep_size: proposals between two samples, a multiple of n; default n.
+        reset_chains: whether to start anew at each reset.
+        machine_pow: the samples are distributed as |psi|^machine_pow.
+        dtype: of the samples; default int8.
+
+    Raises:
+        TypeError: the space is not of spins 1/2, single flips would leave it, or `dtype` cannot hold -1; when sampling,
+            the model is not an RBM, or the call comes from within jit.
+        ValueError: an argument is out of range; when sampling, parameters are not finite.
+
+    Example:
+        >>> import netket as nk
+        >>> hilbert = nk.hilbert.Spin(0.5, 8)
+        >>> state = nk.vqs.MCState(NumbaMetropolis(hilbert), nk.models.RBM(), n_samples=64, seed=1)
+        >>> state.samples.shape
+        (16, 4, 8)
+    """
+
+    n_chains: int = struct.field(pytree_node=False, default=16)
+    sweep_size: int = struct.field(pytree_node=False, default=1)
+    reset_chains: bool = struct.field(pytree_node=False, default=False)
+    move: str = struct.field(pytree_node=False, default="single")
+    betas: tuple[float, ...] | None = struct.field(pytree_node=False, default=None)
+
+    def __init__(
+        self, hilbert: Any, *, move: str | None = None, betas: Any = None, n_chains: int = 16,
+        sweep_size: int | None = None, reset_chains: bool = False, machine_pow: float = 2.0, dtype: Any = np.int8,
+    ) -> None:  # fmt: skip
+        check_hilbert(hilbert)
+        move = ("exchange" if hilbert.constrained else "single") if move is None else move
+        if move not in ("single", "exchange"):
+            raise ValueError(f'move must be "single" or "exchange", got {move!r}')
+        if hilbert.constrained and move == "single":
+            raise TypeError(
+                f'move must be "exchange" where total_sz is fixed, since flips leave {hilbert}; got "single"'
+            )
+        sweep_size = hilbert.size if sweep_size is None else sweep_size
+        protocols.check_positive(n_chains, "n_chains", integer=True)
+        protocols.check_positive(sweep_size, "sweep_size", integer=True)
+        protocols.check_positive(machine_pow, "machine_pow")
+        if sweep_size % hilbert.size:
+            raise ValueError(f"sweep_size must be a multiple of the {hilbert.size} spins, got {sweep_size}")
+        if np.dtype(dtype).kind not in "if":
+            raise TypeError(f"dtype must be a signed integer or real type, which holds -1, got {np.dtype(dtype)}")
+        super().__init__(hilbert, machine_pow=machine_pow, dtype=dtype)
+        self.n_chains, self.sweep_size, self.reset_chains, self.move = n_chains, sweep_size, bool(reset_chains), move
+        self.betas = None if betas is None else tuple(ParallelTempering(Metropolis(move), betas).betas)
+        if self.betas is not None and machine_pow / 2.0 not in self.betas:
+            raise ValueError(f"betas must contain machine_pow / 2 = {machine_pow / 2.0:g}, got {self.betas}")
+
+    def _init_state(self, machine: Any, parameters: Any, seed: Any) -> NumbaMetropolisState:
+        rng, key = jax.random.split(seed)
+        return NumbaMetropolisState(self._fresh(key), rng)
+
+    def _fresh(self, key: Any) -> jax.Array:
+        """Return random configurations of the space, (chains, rungs, spins)."""
+        rungs = 1 if self.betas is None else len(self.betas)
+        return self.hilbert.random_state(key, (self.n_chains, rungs), dtype=np.int8)
+
+    def _reset(self, machine: Any, parameters: Any, state: NumbaMetropolisState) -> NumbaMetropolisState:
+        if self.reset_chains:
+            rng, key = jax.random.split(state.rng)
+            state = state.replace(σ=self._fresh(key), rng=rng)
+        return state.replace(n_steps_proc=jnp.zeros((), int), n_accepted_proc=jnp.zeros(self.n_chains, int))
+
+    def _sample_chain(
+        self, machine: Any, parameters: Any, state: NumbaMetropolisState, chain_length: int,
+        return_log_probabilities: bool = False,
+    ) -> Any:  # fmt: skip
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves((parameters, state))):
+            raise TypeError("NumbaMetropolis runs on the host and cannot be called within jax.jit or jax.vmap")
+        check_finite(parameters)
+        psi = compiled_rbm(machine, parameters)
+        if psi is None:
+            raise TypeError(
+                f"NumbaMetropolis needs an nk.models.RBM with log_cosh units, got {type(machine).__name__}: use "
+                "nk.sampler.MetropolisLocal or MetropolisExchange, or samplers.sample(ebm.WaveFunction(...))"
+            )
+        if psi.shape != (self.hilbert.size,):
+            raise ValueError(f"the model must have as many spins as the space, {self.hilbert.size}, got {psi.shape[0]}")
+        rng, key = jax.random.split(state.rng)
+        x, last, acceptance = self._run(psi, np.asarray(state.σ), key, int(state.sweeps), chain_length)
+        thin, n = self.sweep_size // self.hilbert.size, self.hilbert.size
+        state = state.replace(
+            σ=jnp.asarray(last),
+            rng=rng,
+            sweeps=state.sweeps + chain_length * thin,
+            n_steps_proc=state.n_steps_proc + self.n_chains * chain_length * self.sweep_size,
+            n_accepted_proc=state.n_accepted_proc + np.rint(acceptance.sum(1) * n).astype(int),
+        )
+        samples = jnp.asarray(x.astype(self.dtype))
+        if return_log_probabilities:
+            u = psi.reduced(x.reshape(-1, n), float(self.machine_pow) / 2.0)
+            return (samples, jnp.asarray(-u.reshape(x.shape[:2]))), state
+        return samples, state
+
+    def _run(
+        self, psi: Any, ladders: np.ndarray, key: Any, sweeps: int, draws: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return draws (chains, draws, spins), the configurations at all rungs, and acceptances (chains, draws)."""
+        chains, rungs, n = ladders.shape
+        beta, inner = float(self.machine_pow) / 2.0, Metropolis(self.move)
+        words = np.random.SeedSequence(np.asarray(jax.random.key_data(key)).tolist())
+        state = {
+            "x": ladders[:, 0].copy(),
+            "beta": np.full(chains, beta),
+            "stream": words.generate_state(4 * chains, np.uint64).reshape(chains, 4),
+        }
+        sampler = inner if self.betas is None else ParallelTempering(inner, self.betas, adapt=False)
+        sampler.start(psi, state)
+        if self.betas is not None:  # replicas go on from where they were
+            rows = {name.removeprefix(PREFIX): array for name, array in state.items() if name.startswith(PREFIX)}
+            rows["x"][:] = ladders.reshape(-1, n)
+            inner.start(psi, rows)
+            state.update({PREFIX + name: array for name, array in rows.items()})
+            state["sweep"][:] = sweeps
+        out = np.empty((chains, draws, n), np.int8)
+        thin = self.sweep_size // n
+        acceptance = sampler.advance(psi, state, sampler.settings(psi, 0), draws, thin, out)
+        if not np.isfinite(acceptance).all():
+            raise SamplingError(f"psi became NaN in chain {int(np.argmin(np.isfinite(acceptance).all(1)))}")
+        if self.betas is None:
+            return out, state["x"][:, None], acceptance
+        at = np.arange(chains)[:, None] * rungs + state["replica"]
+        return out, state[PREFIX + "x"][at], acceptance
+
+    def __repr__(self) -> str:
+        return (
+            f"NumbaMetropolis(hilbert={self.hilbert}, move={self.move!r}, betas={self.betas}, "
+            f"n_chains={self.n_chains}, sweep_size={self.sweep_size}, machine_pow={float(self.machine_pow):g})"
+        )
