@@ -14,7 +14,11 @@ from ebm.bracket import SIGMAS, LogZ, LogZWarning, bracket_complaints
 from ebm.known_log_z import known_log_z
 from samplers import protocols, random
 
-METHODS = ("exact", "ais", "ti", "bar", "mbar")
+LADDERS = ("ti", "bar", "mbar")
+METHODS = ("exact", "ais", *LADDERS)
+# What is for one way only: an argument that the method would not use is refused.
+OF_ANNEALING = ("steps", "data", "starts")
+OF_LADDERS = ("rungs", "draws", "warmup", "thin", "run")  # all others are for both
 FEW = 0.02  # effective sample size, as a share of the chains, below which weights have collapsed
 GROUP = 10  # chains whose weights are averaged into one stochastic bound
 LEAST_OVERLAP = 0.05  # of neighbouring rungs, 1 being the same law
@@ -27,13 +31,13 @@ def log_z(
     beta: float = 1.0,
     *,
     chains: int | None = None,
-    steps: int | np.ndarray = 1000,
+    steps: int | np.ndarray | None = None,
     data: np.ndarray | None = None,
     starts: np.ndarray | None = None,
-    rungs: int | np.ndarray = 12,
-    draws: int = 2000,
-    warmup: int = 500,
-    thin: int = 1,
+    rungs: int | np.ndarray | None = None,
+    draws: int | None = None,
+    warmup: int | None = None,
+    thin: int | None = None,
     run: Any = None,
     base: Any = None,
     sampler: samplers.Sampler | None = None,
@@ -57,19 +61,19 @@ def log_z(
         method: "exact", "ais", "ti", "bar" or "mbar".
         beta: inverse temperature, positive.
         chains: of each of the two runs of "ais" (default 1000), or the number of ladders (default 8).
-        steps: "ais": number of temperatures (evenly spaced; for RBMs denser towards beta), or all of them: rising from
-            0 to 1, as shares of the way.
+        steps: "ais": number of temperatures (default 1000; evenly spaced, for RBMs denser towards beta), or all of
+            them: rising from 0 to 1, as shares of the way.
         data: "ais": configurations (n, n_visible) like those an RBM has learned; it then starts from their means.
         starts: "ais": equilibrium draws (n, *shape) at beta, n >= chains, for the reverse run, best those of a run of
             ParallelTempering. Without them it starts from the resampled ends of the forward run, and a mode that no
             forward chain has found is then missed by both sides.
-        rungs: of a ladder: their number, or all of them, from 0 to 1 as shares of the way (a guess: warm-up moves the
-            inner ones until all neighbours swap equally often).
-        draws: of each ladder.
-        warmup: sweeps of each ladder before them.
-        thin: sweeps a draw.
-        run: what is read in place of a new run: one of ParallelTempering of this discrete energy, on a ladder that
-            starts at 0 and holds beta; or `details["ladder"]` of another method's result.
+        rungs: of a ladder: their number (default 12), or all of them, from 0 to 1 as shares of the way (a guess:
+            warm-up moves the inner ones until all neighbours swap equally often).
+        draws: of each ladder (default 2000).
+        warmup: sweeps of each ladder before them (default 500).
+        thin: sweeps a draw (default 1).
+        run: what a ladder's method reads in place of a new run: one of ParallelTempering of this discrete energy, on a
+            ladder that starts at 0 and holds beta; or `details["ladder"]` of another method's result.
         base: start of the way to a continuous energy: one with `log_z` and `sample`, such as `Gaussian`. None fits a
             normal law to a short run; angles start uniform.
         sampler: what moves the chains; None is Gibbs for discrete energies, HMC for continuous ones, and a random walk
@@ -81,7 +85,8 @@ def log_z(
         LogZ(value, error, lower, upper, method, details, complaints). Print it.
 
     Raises:
-        ValueError, TypeError: an argument is out of range, or the energy unfit for the method.
+        ValueError, TypeError: an argument is out of range, or not used by the method (`seed` and `progress` may always
+            be given), or the energy is unfit for the method.
 
     Warns:
         LogZWarning: what is in `complaints`: brackets disagree, weights have collapsed, chains are too short.
@@ -95,35 +100,45 @@ def log_z(
     """
     protocols.check_space(energy)
     protocols.check_positive(beta, "beta")
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     if not protocols.has_energy(energy):
         raise TypeError(f"log_z needs an energy, got {protocols.name_of(energy)}, which has a gradient only")
-    beta = float(beta)
+    asked = {
+        "chains": chains, "steps": steps, "data": data, "starts": starts, "rungs": rungs, "draws": draws,
+        "warmup": warmup, "thin": thin, "run": run, "base": base, "sampler": sampler,
+    }  # fmt: skip
+    given = {name: value for name, value in asked.items() if value is not None}
+    _check_given(method, given)
+    if seed is not None:
+        protocols.check_positive(seed, "seed", integer=True, zero=True)
+    beta, entropy = float(beta), random.fresh_entropy() if seed is None else int(seed)
     if method == "exact":
         known = known_log_z(energy, beta)
         bounds = known.value - known.error, known.value + known.error
         return LogZ(known.value, known.error, *bounds, "exact", {"how": known.how})
-    chains = (1000 if method == "ais" else 8) if chains is None else chains
-    protocols.check_positive(chains, "chains", integer=True)
-    if chains < 2:
-        raise ValueError(f"chains must be at least 2 for an error to be known, got {chains}")
-    if seed is not None:
-        protocols.check_positive(seed, "seed", integer=True, zero=True)
-    entropy = random.fresh_entropy() if seed is None else int(seed)
     if method == "ais":
-        if run is not None:
-            raise ValueError('run belongs to methods "ti", "bar" and "mbar", got it with "ais"')
-        result = _annealed(energy, beta, int(chains), steps, data, starts, base, sampler, entropy, progress)
+        result = _annealed(energy, beta, entropy, progress, **given)
     else:
-        if data is not None or starts is not None:
-            raise ValueError(f'data and starts belong to method "ais", got one of them with {method!r}')
-        shares = shares_of(rungs, "rungs")
-        sizes = int(chains), draws, warmup, thin
-        result = _tempered(energy, method, beta, shares, sizes, run, base, sampler, entropy, progress)
+        result = _tempered(energy, method, beta, entropy, progress, **given)
     for complaint in result.complaints:
         warnings.warn(complaint, LogZWarning, stacklevel=2)
     return result
+
+
+def _check_given(method: str, given: dict[str, Any]) -> None:
+    """Raise unless the method exists and uses every argument that was given, and there are at least two chains."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    users = {**dict.fromkeys(OF_ANNEALING, ("ais",)), **dict.fromkeys(OF_LADDERS, LADDERS)}
+    for name in given:
+        methods = users.get(name, METHODS[1:])
+        if method not in methods:
+            raise ValueError(f"{name} is for method {' or '.join(map(repr, methods))}, got it with {method!r}")
+        if "run" in given and name != "run":
+            raise ValueError(f"{name} is for a new run, got it with a run to be read")
+    if "chains" in given:
+        protocols.check_positive(given["chains"], "chains", integer=True)
+        if given["chains"] < 2:
+            raise ValueError(f"chains must be at least 2 for an error to be known, got {given['chains']}")
 
 
 def shares_of(given: int | np.ndarray, name: str, path: Path | None = None) -> np.ndarray:
@@ -145,8 +160,9 @@ def shares_of(given: int | np.ndarray, name: str, path: Path | None = None) -> n
 
 
 def _annealed(
-    energy: Any, beta: float, chains: int, steps: int | np.ndarray, data: np.ndarray | None, starts: np.ndarray | None,
-    base: Any, sampler: samplers.Sampler | None, entropy: int, progress: bool,
+    energy: Any, beta: float, entropy: int, progress: bool, *, chains: int = 1000, steps: int | np.ndarray = 1000,
+    data: np.ndarray | None = None, starts: np.ndarray | None = None, base: Any = None,
+    sampler: samplers.Sampler | None = None,
 ) -> LogZ:  # fmt: skip
     if starts is not None:
         starts = protocols.check_configurations(starts, energy, "starts")
@@ -155,7 +171,7 @@ def _annealed(
         starts = starts.reshape(len(starts), -1)
     path = path_of(energy, beta, data, base, sampler, entropy)
     times = shares_of(steps, "steps", path)
-    runs = anneal(path, times, chains, entropy, progress, starts)
+    runs = anneal(path, times, int(chains), entropy, progress, starts)
     settings = {"chains": chains, "steps": len(times) - 1, "seed": entropy, "tempered_starts": starts is not None}
     return summary(runs.forward, runs.reverse, settings)
 
@@ -220,10 +236,13 @@ def _complaints(result: LogZ) -> list[str]:
 
 
 def _tempered(
-    energy: Any, method: str, beta: float, shares: np.ndarray, sizes: tuple[int, int, int, int],
-    run: Any, base: Any, sampler: samplers.Sampler | None, entropy: int, progress: bool,
+    energy: Any, method: str, beta: float, entropy: int, progress: bool, *, chains: int = 8,
+    rungs: int | np.ndarray = 12, draws: int = 2000, warmup: int = 500, thin: int = 1, run: Any = None,
+    base: Any = None, sampler: samplers.Sampler | None = None,
 ) -> LogZ:  # fmt: skip
     if run is None:
+        sizes = int(chains), draws, warmup, thin
+        shares = shares_of(rungs, "rungs")
         ladder = tempered.run_ladder(energy, beta, shares, base, sampler, *sizes, entropy, progress)
     else:
         ladder = tempered.rungs_of(run, energy, beta)

@@ -71,7 +71,8 @@ def measure(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ebm.LogZWarning)  # the table shows them
         for method in ("bar", "ti", "mbar", "ais"):
-            start, more = time.perf_counter(), annealing if method == "ais" else {**ladder, "run": run}
+            start = time.perf_counter()
+            more = annealing if method == "ais" else ladder if run is None else {"run": run}
             result = ebm.log_z(energy, method, beta, **more, seed=seed, progress=False)
             seconds = time.perf_counter() - start
             if method == "bar":

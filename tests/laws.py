@@ -61,6 +61,23 @@ def _complex(scale: float, shape: Any) -> np.ndarray:
     return _COMPLEX.normal(0.0, scale, shape) + 1j * _COMPLEX.normal(0.0, scale, shape)
 
 
+def _network() -> ebm.NeuralEnergy:
+    """A small network whose weights are large enough to bend its quadratic well into two."""
+    weights = np.random.default_rng(11).normal(0.0, 1.2, 51)
+    return ebm.NeuralEnergy(
+        (2,), hidden=(6, 4), activation="Tanh", mean=[0.3, -0.2], width=0.9, dtype="float64", weights=weights
+    )
+
+
+def _level() -> Any:
+    """One level of noise of a score model that is an energy, with two wells."""
+    weights = np.random.default_rng(2).normal(0.0, 1.0, 31)
+    model = ebm.ScoreModel(
+        (2,), hidden=(6,), energy=True, data_width=0.8, activation="Tanh", dtype="float64", weights=weights
+    )
+    return model.at_noise(0.4)
+
+
 _GRAPH = sparse.csr_array(_symmetric(6, 1.0) * (_symmetric(6, 1.0) > -0.4))
 
 DISCRETE: dict[str, Any] = {
@@ -140,6 +157,8 @@ PLANES: dict[str, Plane] = {
         0.7,
         1.0,
     ),
+    "network": Plane(_network(), ((-7, 7), (-7, 7)), 1.5, 1.2, 0.6, 0.9),
+    "score model's level": Plane(_level(), ((-7, 7), (-8, 6)), 1.5, 1.2, 0.4, 0.8),
     "xy pair": Plane(ebm.XY((2,), coupling=0.8), (_CIRCLE,), 2.0, 1.5, 0.9, 1.2),
     "xy ring": Plane(ebm.XY((3,)), (_CIRCLE, _CIRCLE), 2.0, 1.2, 0.6, 1.0),
     "xy with random bonds": Plane(ebm.XY((3,), coupling=[[0.5, -0.7, 1.1]]), (_CIRCLE, _CIRCLE), 2.0, 1.2, 0.7, 1.0),

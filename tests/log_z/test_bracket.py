@@ -89,7 +89,12 @@ def test_likelihoods_have_the_error_of_the_data_and_of_log_z():
         ({"rungs": [0.1, 1.0]}, ValueError, "rungs must be a positive integer or rise from 0 to 1"),
         ({"chains": 1}, ValueError, "chains must be at least 2"),
         ({"seed": -1}, ValueError, "seed must be a non-negative integer, got -1"),
-        ({"starts": np.ones((9, 4))}, ValueError, 'data and starts belong to method "ais"'),
+        ({"starts": np.ones((9, 4))}, ValueError, "starts is for method 'ais', got it with 'mbar'"),
+        ({"steps": 1000}, ValueError, "steps is for method 'ais', got it with 'mbar'"),  # and be it the default
+        ({"method": "ais", "rungs": 5}, ValueError, "rungs is for method 'ti' or 'bar' or 'mbar', got it with 'ais'"),
+        ({"method": "ais", "draws": 5}, ValueError, "draws is for method 'ti' or 'bar' or 'mbar', got it with 'ais'"),
+        ({"method": "exact", "chains": 4}, ValueError, "chains is for method 'ais' or 'ti' or 'bar' or 'mbar', got it"),
+        ({"run": LADDER, "draws": 5}, ValueError, "draws is for a new run, got it with a run to be read"),
         ({"sampler": samplers.Metropolis()}, ValueError, "betas must be positive for Metropolis"),
         ({"run": "run"}, ValueError, "run must be chains of ParallelTempering"),
         ({"run": LADDER}, ValueError, "run must be of this energy, got one of Ising"),

@@ -105,7 +105,7 @@ def test_reverse_starts_are_taken_from_tempered_chains():
     [
         ({"sampler": Langevin(0.1)}, TypeError, "sampler must leave p"),
         ({"sampler": Langevin(0.1), "method": "mbar"}, TypeError, "sampler must leave p"),
-        ({"run": "run"}, ValueError, "run belongs to methods"),
+        ({"run": "run", "chains": None}, ValueError, "run is for method 'ti' or 'bar' or 'mbar', got it with 'ais'"),
         ({"sampler": ParallelTempering(MALA(), (0.5, 1.0))}, TypeError, "sampler must leave p"),
         ({"sampler": Gibbs()}, TypeError, "Gibbs needs"),
         ({"base": ebm.Gaussian([0.0], [[1.0]])}, ValueError, "base must have the domain and size"),

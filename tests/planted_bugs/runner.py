@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats  # noqa: F401
+import torch  # noqa: F401
 from bug import Bug
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -36,10 +36,11 @@ def test_discrete_trajectories_are_equal(name: str, by: str) -> None:
     assert len(np.unique(np.asarray(compiled.x).reshape(75, -1), axis=0)) > 3
 
 
-@pytest.mark.parametrize("name", ["double well", "xy ring"])
+@pytest.mark.parametrize("name", ["double well", "xy ring", pytest.param("network", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("by", CONTINUOUS)
 def test_continuous_trajectories_are_equal_but_for_rounding(name: str, by: str) -> None:
-    compiled, array = _both(PLANES[name].energy, CONTINUOUS[by])
+    short = {"warmup": 10, "draws": 8} if name == "network" else {}  # torch rounds differently, and HMC is chaotic
+    compiled, array = _both(PLANES[name].energy, CONTINUOUS[by], **short)
     np.testing.assert_allclose(compiled.x, array.x, rtol=0, atol=1e-8)
     np.testing.assert_allclose(compiled.acceptance, array.acceptance, rtol=0, atol=1e-8)
     if "step_size" in compiled.attributes:
