@@ -79,25 +79,46 @@ _MULLER_BROWN_TABLE = np.array(
 )
 
 
+def _squares(table: np.ndarray) -> np.ndarray:
+    """Rows A, a, r, d, x0, y0 with a dx^2 + b dx dy + c dy^2 = a (dx + r dy)^2 + d dy^2.
+
+    Of all four rows a and d have one sign, so that no exponent far out is a difference of infinities. The first three
+    are negative and their terms vanish there; the last is positive, as is its A, so that E goes to +infinity.
+    """
+    A, a, b, c, x0, y0 = table.T
+    return np.stack([A, a, b / (2.0 * a), c - b * b / (4.0 * a), x0, y0], axis=1)
+
+
+_SQUARES = _squares(_MULLER_BROWN_TABLE)
+
+
 @inline
 def _muller_brown_energy(x, p):
     scale, table = p
     energy = 0.0
     for k in range(4):
-        dx, dy = x[0] - table[k, 4], x[1] - table[k, 5]
-        energy += table[k, 0] * math.exp(table[k, 1] * dx * dx + table[k, 2] * dx * dy + table[k, 3] * dy * dy)
+        dy = x[1] - table[k, 5]
+        t = x[0] - table[k, 4] + table[k, 2] * dy
+        energy += table[k, 0] * math.exp(table[k, 1] * t * t + table[k, 3] * dy * dy)
     return scale * energy
+
+
+@inline
+def _product(term, slope):
+    """Their product, and nothing where one is zero: an exponential is zero or infinite far out."""
+    return 0.0 if term == 0.0 or slope == 0.0 else term * slope
 
 
 @inline
 def _muller_brown_gradient(x, weight, p, out):
     scale, table = p
     for k in range(4):
-        dx, dy = x[0] - table[k, 4], x[1] - table[k, 5]
-        a, b, c = table[k, 1], table[k, 2], table[k, 3]
-        term = weight * scale * table[k, 0] * math.exp(a * dx * dx + b * dx * dy + c * dy * dy)
-        out[0] += term * (2.0 * a * dx + b * dy)
-        out[1] += term * (b * dx + 2.0 * c * dy)
+        dy = x[1] - table[k, 5]
+        t = x[0] - table[k, 4] + table[k, 2] * dy
+        term = 2.0 * weight * scale * table[k, 0] * math.exp(table[k, 1] * t * t + table[k, 3] * dy * dy)
+        slope = table[k, 1] * t
+        out[0] += _product(term, slope)
+        out[1] += _product(term, table[k, 2] * slope + table[k, 3] * dy)
 
 
 _MULLER_BROWN = functions(_muller_brown_energy, _muller_brown_gradient)
@@ -107,6 +128,7 @@ class MullerBrown(Energy):
     """The Muller-Brown surface (1979): three minima and a bent valley in the plane, the touchstone of path methods.
 
     Minima near (-0.558, 1.442), (0.623, 0.028) and (-0.050, 0.467) with E = -146.7, -108.2 and -80.8 (times scale).
+    Far out the energy grows in all directions, and is +inf where the last exponential is beyond floating point.
 
     Args:
         scale: factor of the energy, positive; at 0.1 the barriers are a few units of E.
@@ -125,7 +147,7 @@ class MullerBrown(Energy):
     @property
     def compiled(self) -> Functions:
         """The numba functions of this energy."""
-        return _MULLER_BROWN._replace(params=(self.scale, _MULLER_BROWN_TABLE))
+        return _MULLER_BROWN._replace(params=(self.scale, _SQUARES))
 
     def parameters(self) -> dict[str, Any]:
         """Return the scale."""

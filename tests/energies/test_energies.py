@@ -9,7 +9,7 @@ from laws import DISCRETE, ENERGIES, PLANES, ArrayTier, q_of
 
 import ebm
 import samplers
-from ebm import exact
+from ebm import exact, wells
 from samplers.initial import initial
 
 RNG = np.random.default_rng(6)
@@ -133,6 +133,37 @@ def test_muller_brown_has_its_published_stationary_points() -> None:
     np.testing.assert_allclose(surface(minima), [-146.69952, -108.16672, -80.76782], atol=1e-4)
     np.testing.assert_allclose(surface(saddles), [-40.66484, -72.24894], atol=1e-4)
     assert np.abs(surface.grad(np.r_[minima, saddles])).max() < 0.01
+
+
+def test_muller_brown_is_confining_however_far_out() -> None:
+    surface, angle = ebm.MullerBrown(scale=0.1), np.linspace(0.0, 2.0 * np.pi, 41)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    for radius in (50.0, 1e10, 1e153, 1.3e154, 1e200, 1e308):
+        np.testing.assert_array_equal(surface(radius * circle), np.inf)
+        assert not np.isnan(surface.grad(radius * circle)).any()
+    assert ((surface.grad(8.0 * circle) * circle).sum(1) > 0.0).all()
+    # The published form of the exponents.
+    table = wells._MULLER_BROWN_TABLE
+    x = RNG.uniform([-1.8, -0.5], [1.2, 2.2], (50, 2))
+    d = x[:, None, :] - table[:, 4:]
+    exponent = table[:, 1] * d[..., 0] ** 2 + table[:, 2] * d[..., 0] * d[..., 1] + table[:, 3] * d[..., 1] ** 2
+    np.testing.assert_allclose(surface(x), 0.1 * (table[:, 0] * np.exp(exponent)).sum(1), rtol=1e-12, atol=1e-12)
+
+
+def test_a_proposal_where_muller_brown_is_infinite_is_rejected() -> None:
+    surface, begin = ebm.MullerBrown(), np.tile([[0.8, 0.6]], (8, 1))
+    slope = surface.grad(begin[:1])[0]
+    assert slope[0] * slope[1] > 0.0  # along a diagonal, where the exponents are differences of large numbers
+    far = 0.9e154 / np.abs(slope).max()
+    for sampler in (
+        samplers.MALA(far, target_acceptance=None),
+        samplers.HMC(np.sqrt(2.0 * far), steps=1, target_acceptance=None),
+        samplers.Metropolis("gaussian", 1e154, target_acceptance=None),
+    ):
+        chains = samplers.sample(
+            ArrayTier(surface), sampler, chains=8, draws=20, warmup=0, init=begin, seed=1, progress=False
+        )
+        assert (chains.acceptance == 0.0).all() and np.array_equal(chains.x[:, -1], begin)
 
 
 # --- sums and multiples -----------------------------------------------------------------------------------------------
