@@ -16,21 +16,14 @@ from typing import Any
 
 import numpy as np
 import report
+from plane import SETS, grid, log_z
 from scipy.special import logsumexp
 
 import ebm
 import samplers
-from models import datasets
 
-SETS = {
-    "8 gaussians": datasets.gaussian_mixture(),
-    "checkerboard": datasets.checkerboard(),
-    "pinwheel": datasets.pinwheel(),
-    "2 spirals": datasets.spiral(),
-}
 # Gap of the best kernel density estimate on one such draw, its width chosen on held-out points.
 KERNELS = {"8 gaussians": 0.034, "checkerboard": 0.168, "pinwheel": 0.115, "2 spirals": 0.099}
-HALF = 7.0  # of the side of the box of the quadrature; its edges hold less than e^-20 of any model here
 PICTURES = {
     "densities.png": "Columns: data sets. Rows: 2,000 training points; the model's density by noise-contrastive "
     "estimation; ends of chains of 100,000 steps at temperature 1 on that model; its energy.",
@@ -56,19 +49,6 @@ def learn(objective: Any, data: np.ndarray, rate: float, epochs: int, seed: int)
         optimiser=ebm.Adam(weight_decay=0.05), schedule=lambda epoch: 1.0 - epoch / epochs, progress=False,
     )  # fmt: skip
     return energy
-
-
-def grid(points: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the midpoints of a square grid of the box, (points,), its points (points^2, 2), and the area of a cell."""
-    axis = HALF * (2.0 * (np.arange(points) + 0.5) / points - 1.0)
-    x, y = np.meshgrid(axis, axis, indexing="ij")
-    return axis, np.stack([x.ravel(), y.ravel()], 1), (2.0 * HALF / points) ** 2
-
-
-def log_z(energy: Any, points: int = 500) -> float:
-    """Return ln Z by the midpoint rule, good to many digits where the density is smooth and ends within the box."""
-    _, x, area = grid(points)
-    return float(logsumexp(-energy(x)) + np.log(area))
 
 
 def gap(energy: Any, truth: Any, fresh: int, seed: int) -> tuple[float, float]:
