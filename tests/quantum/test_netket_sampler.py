@@ -23,7 +23,10 @@ def _sampled(sampler: Any, model: Any, variables: Any, begin: np.ndarray, length
     return sampler.sample(model, variables, state=state, chain_length=length)
 
 
-@pytest.mark.parametrize("dtype", [float, complex, np.float32, np.complex64])
+SINGLE = [pytest.param(kind, marks=pytest.mark.slow) for kind in (np.float32, np.complex64)]
+
+
+@pytest.mark.parametrize("dtype", [float, complex, *SINGLE])
 @pytest.mark.parametrize("hilbert", [FREE, FIXED], ids=["free", "fixed magnetisation"])
 def test_chains_that_start_at_the_born_law_stay_there(hilbert: Any, dtype: Any) -> None:
     model, variables = rbm(dtype, 0.3 if np.dtype(dtype).kind == "f" else 0.15)  # moves are accepted often enough
@@ -37,7 +40,7 @@ def test_chains_that_start_at_the_born_law_stay_there(hilbert: Any, dtype: Any) 
     assert chi_square_p(count(hilbert, end), wrong) < ALPHA
 
 
-@pytest.mark.parametrize("power", [1.0, 1.4])
+@pytest.mark.parametrize("power", [1.4])
 def test_machine_pow_is_the_power_of_psi(power: float) -> None:
     model, variables = rbm(complex)
     p = law(FREE, model, variables, power)
@@ -124,6 +127,7 @@ def test_the_tutorial_of_netket_runs_with_one_line_changed() -> None:
     assert mean_p(values, float(full)) > ALPHA
 
 
+@pytest.mark.slow
 def test_metropolis_exchange_is_replaced_too() -> None:
     hilbert = nk.hilbert.Spin(0.5, SPINS, total_sz=0)
     heisenberg = nk.operator.Heisenberg(hilbert, nk.graph.Chain(SPINS), sign_rule=True)

@@ -60,6 +60,7 @@ def test_metropolis_block_gibbs_and_netkets_exact_sampler_agree(dtype: Any) -> N
     assert chi_square_p(count(FREE, np.asarray(x).reshape(n, -1)), p) > ALPHA
 
 
+@pytest.mark.slow
 def test_other_models_are_sampled_in_the_array_tier() -> None:
     spins = nk.hilbert.Spin(0.5, 4)
     for model in (nk.models.Jastrow(), nk.models.RBMModPhase()):
