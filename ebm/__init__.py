@@ -66,7 +66,7 @@ _HOME = {
     "LogZWarning": "bracket",
     "LogLikelihood": "likelihood",
     "log_likelihood": "likelihood",
-    "mbar_weights": "mbar_weights",
+    "mbar_weights": "reweighting",
     "load": "files",
 }
 

@@ -234,7 +234,15 @@ def _scaled_functions(inner: Functions, factor: float) -> Functions:
         def update(x, site, value, p, cache):
             update_inner(x, site, value, p[1], cache)
 
-        cached = Cached(start, cached_change, update, size)
+        quotient, quotient_inner = None, inner.cached.quotient
+        if quotient_inner is not None:
+
+            @inline
+            def quotient(x, site, value, beta, p, cache):
+                a, w, q = quotient_inner(x, site, value, 1.0, p[1], cache)
+                return beta * p[0] * a, beta * p[0] * w, q
+
+        cached = Cached(start, cached_change, update, size, quotient)
     return Functions(reduced, gradient, change, (factor, inner.params), cached, both, inner.lanes)
 
 

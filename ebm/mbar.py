@@ -66,6 +66,11 @@ def log_denominators(u: np.ndarray, counts: np.ndarray, g: np.ndarray) -> np.nda
     return logsumexp((np.log(counts) - g)[:, None] - u, axis=0)
 
 
+def shares(u: np.ndarray, counts: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Return p_kn, by which share draw n is one of state k, (states, draws)."""
+    return np.exp((np.log(counts) - g)[:, None] - u - log_denominators(u, counts, g))
+
+
 def influences(u: np.ndarray, counts: np.ndarray, g: np.ndarray) -> np.ndarray:
     """Return how every draw moves g - g[0], (states, draws): to first order the error of g is their mean.
 
@@ -73,7 +78,7 @@ def influences(u: np.ndarray, counts: np.ndarray, g: np.ndarray) -> np.ndarray:
     Fluctuations are around the mean of each state's draws, since their numbers are fixed.
     """
     counts = np.asarray(counts, np.float64)
-    _, p = _objective(u, counts, g)
+    p = shares(u, counts, g)
     hessian = np.diag(p.sum(1)) - p @ p.T
     edges = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     for begin, end in pairwise(edges):

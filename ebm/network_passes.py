@@ -82,9 +82,8 @@ def _activation(real: Any, exp_minus: Any, terms: int) -> Any:
     return activate
 
 
-def _passes(real: Any, exp_minus: Any, terms: int) -> tuple[Any, Any]:
-    """Make `forward` and `backward` in one precision, for chains that go through the layers together."""
-    activate = _activation(real, exp_minus, terms)
+def _forward(activate: Any) -> Any:
+    """Make the way through the layers to the output, for chains that go together."""
 
     @njit(**OPTIONS)  # not copied into each loop that calls it, which would compile it as many times
     def forward(x, p, value, slope, chains, output):
@@ -116,6 +115,12 @@ def _passes(real: Any, exp_minus: Any, terms: int) -> tuple[Any, Any]:
                 total = plus(total, last[i] * row[i])
             output[c] = total + bias[start + a]
 
+    return forward
+
+
+def _backward(real: Any) -> Any:
+    """Make the way back through the layers in one precision, for chains that go together."""
+
     @njit(**OPTIONS)
     def backward(p, value, slope, chains):
         """Put dE/d(value) in the place of the values of all units."""
@@ -138,7 +143,7 @@ def _passes(real: Any, exp_minus: Any, terms: int) -> tuple[Any, Any]:
             start, weights = start - a * chains, weights - m * a
             add_product(back[weights:], m, a, here, b, old, chains)
 
-    return forward, backward
+    return backward
 
 
 def _functions(real: Any, exp_minus: Any, terms: int) -> Functions:
@@ -146,7 +151,7 @@ def _functions(real: Any, exp_minus: Any, terms: int) -> Functions:
 
     p = (units of each layer, the same padded, activations, all W^T, all W, a bias a unit and that of the output).
     """
-    forward, backward = _passes(real, exp_minus, terms)
+    forward, backward = _forward(_activation(real, exp_minus, terms)), _backward(real)
 
     @inline
     def reduced(x, beta, p):

@@ -95,6 +95,15 @@ def works(name: str, steps: int, chains: int, seed: int) -> tuple[np.ndarray, np
     return forward, state["log_weight"], path.log_z_start - ebm.log_z(energy, beta=beta).value
 
 
+def count(names: list[str], z: dict[str, np.ndarray], repeats: int) -> tuple[dict[str, np.ndarray], str]:
+    """Return how many z of each method (systems, repeats) lie within two errors, (systems,), and the table of them."""
+    within = {m: (np.abs(z[m]) < 2).sum(1) for m in METHODS}
+    lines = [[name, *(within[m][k] for m in METHODS)] for k, name in enumerate(names)]
+    lines.append(["all, in per cent", *(f"{100 * within[m].mean() / repeats:.1f}" for m in METHODS)])
+    lines.append(["standard deviation of z", *(f"{z[m].std():.2f}" for m in METHODS)])
+    return within, report.table([f"within two errors, of {repeats}", *METHODS.values()], lines)
+
+
 def draw_agreement(names: list[str], z: dict[str, list[float]], warned: dict[str, list[bool]], path: Path) -> None:
     """Draw z of each method on each system."""
     picture, ((panel,),) = report.figure(1, 1, 13, 7.5)
@@ -169,12 +178,8 @@ def main(
             run = short["bar"][0].details["ladder"].run
             run.save(report.new_file(folder / "ladder.h5"))
     methods = report.table(["system", "ln Z", *(f"{label}: z; error; time" for label in METHODS.values())], rows)
-    within = {m: (np.abs(pulls[m]) < 2).sum(1) for m in METHODS}
+    within, counts = count(list(chosen), pulls, repeats)
     low, high = binom.interval(0.99, repeats, 0.9545)
-    lines = [[name, *(within[m][k] for m in METHODS)] for k, name in enumerate(chosen)]
-    lines.append(["all, in per cent", *(f"{100 * within[m].mean() / repeats:.1f}" for m in METHODS)])
-    lines.append(["standard deviation of z", *(f"{pulls[m].std():.2f}" for m in METHODS)])
-    counts = report.table([f"within two errors, of {repeats}", *METHODS.values()], lines)
     print(f"{methods}\n\n{counts}\n{clock():.0f} s")
     draw_agreement(list(chosen), found, warned, folder / "agreement.png")
     draw_calibration(pulls, folder / "calibration.png")

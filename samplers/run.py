@@ -12,6 +12,7 @@ from samplers.chains import Chains, from_arrays, load, variables
 from samplers.identity import describe, differences
 from samplers.initial import initial
 from samplers.interrupt import InterruptFlag
+from samplers.layout import Variable
 from samplers.sampler import Sampler, State
 from samplers.store import Store, StoredRun, StoreError, read
 
@@ -88,9 +89,7 @@ def sample(
         state = start(energy, sampler, begin, chains, float(beta), entropy)
         for name, function in (observables or {}).items():
             observe(name, function, state["x"].reshape(chains, *energy.shape))  # a fault shows before there is a file
-        shape = tuple(energy.shape) if keep_x else None
-        layout = variables(energy.domain, shape, state["x"].dtype, protocols.has_energy(energy), names)
-        layout.update(sampler.recorded(energy))
+        layout = _layout(energy, sampler, state, names, keep_x)
         story["domain"] = energy.domain
         if store is None:
             memory = Memory(chains, draws, layout)
@@ -104,6 +103,13 @@ def sample(
     if store is not None:
         return load(store)
     return from_arrays(memory.arrays, layout, {**story, **checkpoint.settled(state)})
+
+
+def _layout(energy: Any, sampler: Sampler, state: State, names: list[str], keep_x: bool) -> dict[str, Variable]:
+    """Return what a run records, by name."""
+    shape = tuple(energy.shape) if keep_x else None
+    layout = variables(energy.domain, shape, state["x"].dtype, protocols.has_energy(energy), names)
+    return {**layout, **sampler.recorded(energy)}
 
 
 def _run(

@@ -76,6 +76,12 @@ def test_importing_a_package_stays_light(package: str, banned: set[str]) -> None
     assert [module for module in run.stdout.split() if _within(module, banned)] == []
 
 
+@pytest.mark.parametrize("package", ["ebm", "models"])
+def test_no_name_that_loads_on_first_use_is_that_of_a_module(package: str) -> None:
+    # Whoever imports the module makes it an attribute of the package, in the place of what the name stands for.
+    assert not {path.stem for path in (ROOT / package).glob("*.py")} & set(importlib.import_module(package).__all__)
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_tests_import_this_checkout(package: str) -> None:
     assert Path(importlib.import_module(package).__file__).resolve() == ROOT / package / "__init__.py"

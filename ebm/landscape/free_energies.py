@@ -1,12 +1,15 @@
 """Free energy along a coordinate, F(q) = -T ln p(q), from chains, with errors that know their correlations.
 
 p_k is the share of draws in bin k, so F_k = -T ln(p_k / width_k) up to a constant: here the smallest is zero. Draws of
-other ensembles enter with weights w, such as those of MBAR (Shirts and Chodera 2008) over a temperature ladder,
+other ensembles enter with weights w, as those of runs at several temperatures do with MBAR's (Shirts and Chodera 2008),
 
     p_k = sum_n w_n 1[q_n in bin k] / sum_n w_n
 
 The errors are those of this ratio by the Gamma method (Wolff 2004) in each run, the runs being independent: to first
-order the fluctuation of F_k is that of a_n = -T w_n (1[q_n in bin k] - p_k) / (p_k mean w). Weights are taken as exact.
+order the fluctuation of F_k is that of a_n = -T w_n (1[q_n in bin k] - p_k) / (p_k mean w). MBAR's weights fluctuate as
+well, since the ln Z of their states are estimated from the same draws: what each draw does to F by way of them is added
+to a_n. Without it errors of runs far apart in temperature were up to 1.9 times too small. Weights that are given are
+taken as exact.
 """
 
 import warnings
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ebm.exact.arguments import integer, positive
+from ebm.reweighting import Response, response
 from samplers.estimate import estimate
 from samplers.series import Variable, series_of
 
@@ -54,6 +58,7 @@ class FreeEnergy:
     _runs: list["Chains"]
     _bins: list[np.ndarray]  # the bin of each draw, (chains, draws), of each run
     _weights: list[np.ndarray]  # of each draw; their mean over all runs is 1
+    _response: Response | None  # of MBAR's weights
 
     @cached_property
     def errors(self) -> np.ndarray:
@@ -79,17 +84,19 @@ class FreeEnergy:
 
     def _error(self, bin: int, against: int | None = None) -> float:
         """The standard error of F of a bin, or of its difference from that of another bin."""
-        variance, draws = 0.0, sum(weights.size for weights in self._weights)
-        for run, bins, weights in zip(self._runs, self._bins, self._weights, strict=True):
-            influence = weights * ((bins == bin) / self.probabilities[bin] - 1.0)
-            if against is not None:
-                influence = weights * (
-                    (bins == bin) / self.probabilities[bin] - (bins == against) / self.probabilities[against]
-                )
-            found = estimate(influence, run)
-            if np.isnan(found.error) and np.ptp(influence) > 0.0:
+        bins, weights = (np.concatenate([a.ravel() for a in arrays]) for arrays in (self._bins, self._weights))
+        reference = 1.0 if against is None else (bins == against) / self.probabilities[against]
+        influence = weights * ((bins == bin) / self.probabilities[bin] - reference)
+        if self._response is not None:
+            influence = self._response.of_mean(influence)
+        variance = 0.0
+        for run, part in zip(
+            self._runs, np.split(influence, np.cumsum([b.size for b in self._bins])[:-1]), strict=True
+        ):
+            found = estimate(part.reshape(run.shape), run)
+            if np.isnan(found.error) and np.ptp(part) > 0.0:
                 return np.inf
-            variance += (influence.size / draws * (0.0 if np.isnan(found.error) else found.error)) ** 2
+            variance += (part.size / len(influence) * (0.0 if np.isnan(found.error) else found.error)) ** 2
         return self.temperature * float(np.sqrt(variance))
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
@@ -101,24 +108,25 @@ class FreeEnergy:
 
 def free_energy(
     coordinate: Variable, chains: "Chains | Sequence[Chains]", bins: int | Sequence[float] | None = None, *,
-    beta: float | None = None, log_weights: Any = None, name: str = "q",
+    beta: float | None = None, log_weights: Any = None, energy: Any = None, name: str = "q",
 ) -> FreeEnergy:  # fmt: skip
     """Estimate the free energy along a coordinate from chains.
 
     Args:
         coordinate: a recorded observable by name, or a function of configurations (n, *shape) -> (n,).
-        chains: the chains; or several runs, such as one at each temperature of a ladder, which then need weights.
+        chains: the chains; or several runs, such as one at each temperature of a ladder, which MBAR then weighs.
         bins: how many, or their edges; None: a bin for each value if there are at most 60, else 40. Draws outside
             given edges are left out of the bins.
-        beta: inverse temperature of F; by default that of the chains.
-        log_weights: ln w of each draw up to a constant, (chains, draws), or one such array for each run; those of
-            MBAR make a run (or several) at other temperatures tell of `beta`.
+        beta: inverse temperature of F; by default that of the chains, if all have the same.
+        log_weights: ln w of each draw up to a constant, (chains, draws), or one such array for each run: of your own,
+            taken as exact.
+        energy: of runs at several temperatures: the energy, needed unless u = beta E.
         name: what to call the coordinate in figures.
     Returns:
         a `FreeEnergy`. A RuntimeWarning tells of weights that have collapsed onto a few draws.
     Raises:
-        ValueError: several runs without weights, another beta without weights, weights of a wrong
-            shape or not finite, bins that are no rising edges or hold no draw.
+        ValueError: no beta for runs of several, another beta than that of all chains without weights, weights of a
+            wrong shape or not finite, bins that are no rising edges or hold no draw.
 
     Example:
         >>> import ebm, samplers
@@ -131,14 +139,15 @@ def free_energy(
         True
     """
     runs = list(chains) if isinstance(chains, Sequence) else [chains]
-    weights = _weights(log_weights, runs)
-    if beta is None:
-        beta = runs[0].beta
-    elif log_weights is None and any(run.beta != beta for run in runs):
-        raise ValueError(f"beta must be that of the chains, {runs[0].beta:g}, without log_weights, got {beta}")
-    if len({run.beta for run in runs}) > 1 and log_weights is None:
-        raise ValueError(f"log_weights must be given for runs of several beta, got {[run.beta for run in runs]}")
-    temperature = 1.0 / positive(beta, "beta")
+    betas, found = [run.beta for run in runs], None
+    if beta is None and len(set(betas)) > 1:
+        raise ValueError(f"beta must be given for runs of several, got runs of {betas}")
+    beta = positive(betas[0] if beta is None else beta, "beta")
+    if log_weights is None and len(set(betas)) > 1:
+        log_weights, found = response(runs, beta, energy)
+    elif log_weights is None and beta != betas[0]:
+        raise ValueError(f"beta must be that of the chains, {betas[0]:g}, without log_weights, got {beta:g}")
+    weights, temperature = _weights(log_weights, runs), 1.0 / beta
     series = [series_of(coordinate, run) for run in runs]
     if not all(np.isfinite(values).all() for values in series):
         raise ValueError("coordinate must be finite for every draw, got nan or inf")
@@ -152,7 +161,7 @@ def free_energy(
     with np.errstate(divide="ignore"):
         values = -temperature * np.log(p / widths)
     values -= values.min()
-    return FreeEnergy(q, widths, values, p, temperature, name, discrete, runs, where, weights)
+    return FreeEnergy(q, widths, values, p, temperature, name, discrete, runs, where, weights, found)
 
 
 def _weights(log_weights: Any, runs: Sequence["Chains"]) -> list[np.ndarray]:

@@ -70,6 +70,30 @@ def test_a_ladder_with_mbar_weights_reaches_a_barrier_that_one_run_does_not() ->
         assert q == 0.5 or abs(value - (f - theory[levels == 0.5][0])) < LARGEST_Z * error
 
 
+def test_errors_know_that_weights_of_runs_far_apart_are_estimated() -> None:
+    hot, cold, beta, n = 0.1, 0.7, 0.4, 2000
+    levels, p = exact_magnetisation(beta)
+    theory = dict(zip(levels.round(3), -np.log(p) / beta, strict=True))
+    laws = {b: exact.probabilities(MAGNET, b) for b in (hot, cold)}
+    found = []
+    for seed in range(80):
+        runs, rng = [], np.random.default_rng(seed)
+        for b, law in laws.items():
+            x = exact.state_at(rng.choice(len(law), n, p=law), (4, 4), "spin")
+            runs.append(Chains(x[None], MAGNET(x)[None], {}, np.ones((1, n)), b, "spin"))
+        F = free_energy(magnetisation, runs, beta=beta)
+        found.append([F.difference(0.0, 1.0), F.difference(0.5, 1.0)])
+    values, errors = np.moveaxis(found, -1, 0)
+    z = (values - [theory[1.0] - theory[0.0], theory[1.0] - theory[0.5]]) / errors
+    assert (np.abs(z.mean(0)) < LARGEST_Z / np.sqrt(80)).all()
+    assert (np.abs(z.std(0) - 1.0) < LARGEST_Z / np.sqrt(2 * 80)).all()
+    # The same weights as if they were exact: the same values, and errors that are too small by far.
+    log_w = [np.log(w) for w in ebm.mbar_weights(runs, beta)]
+    fixed = free_energy(magnetisation, runs, beta=beta, log_weights=log_w)
+    np.testing.assert_allclose(fixed.values, F.values)
+    assert fixed.difference(0.0, 1.0)[1] < 0.7 * errors[-1, 0]
+
+
 def _independent(n: int, seed: int) -> Chains:
     x = np.random.default_rng(seed).normal(size=(4, n, 1))
     return Chains(x, x[..., 0] ** 2 / 2, {}, np.ones((4, n)), beta=1.0, domain="real")
@@ -114,7 +138,7 @@ def test_wrong_arguments_of_free_energy_are_named() -> None:
     def q(x: np.ndarray) -> np.ndarray:
         return x[:, 0]
 
-    with pytest.raises(ValueError, match=r"log_weights must be given for runs of several beta, got \[1.0, 2.0\]"):
+    with pytest.raises(ValueError, match=r"beta must be given for runs of several, got runs of \[1.0, 2.0\]"):
         free_energy(q, [run, other])
     with pytest.raises(ValueError, match="beta must be that of the chains, 1, without log_weights, got 2"):
         free_energy(q, run, beta=2.0)

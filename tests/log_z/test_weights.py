@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 import ebm
 import samplers
 from ebm import exact
-from ebm.mbar_weights import mbar_weights
+from ebm.reweighting import mbar_weights
 
 SIGMAS = stats.norm.isf(1e-6)
 RING = ebm.Ising(10)

@@ -41,6 +41,16 @@ def test_chains_side_by_side_move_as_each_alone(name: str, monkeypatch: pytest.M
             np.testing.assert_array_equal(tile[key], array, err_msg=key)
 
 
+def test_half_an_energy_is_swept_as_the_energy_at_half_beta() -> None:
+    energy = DISCRETE["rbm wavefunction"]
+    half = 0.5 * energy
+    assert half.compiled.cached.quotient is not None  # logarithms side by side, as of the energy itself
+    run = {"chains": CHAINS, "draws": 5, "warmup": 10, "thin": 3, "seed": 3, "progress": False}
+    ours, twin = (samplers.sample(e, samplers.Metropolis(), beta=b, **run) for e, b in ((half, 1.6), (energy, 0.8)))
+    np.testing.assert_array_equal(ours.x, twin.x)
+    np.testing.assert_array_equal(ours.acceptance, twin.acceptance)
+
+
 def test_as_many_chains_side_by_side_as_fit_into_the_cache_of_a_processor() -> None:
     sizes = [single_site.tile_size(n) for n in (0, 100, 10_000, 100_000, 10**6, 10**9)]
     assert sizes == [32, 32, 13, 4, 1, 1]

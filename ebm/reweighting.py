@@ -6,12 +6,12 @@ An average at beta is sum_n w_n f(x_n), a free energy along a coordinate the log
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
 
-from ebm.mbar import log_denominators, mbar
+from ebm.mbar import influences, log_denominators, mbar, shares
 from samplers import Chains, protocols
 
 
@@ -50,12 +50,41 @@ def mbar_weights(chains: Chains | Sequence[Chains], beta: float, energy: Any = N
     runs = list(chains)
     if not runs:
         raise ValueError("chains must hold at least one run, got none")
-    betas = np.array([run.beta for run in runs])
-    counts = np.array([run.shape[0] * run.shape[1] for run in runs])
-    at = np.append(betas, float(beta))
-    u = np.concatenate([_reduced_at(run, at, energy) for run in runs], axis=1)
+    u, counts = _pooled(runs, float(beta), energy)
     weights = np.split(_weights(u[:-1], counts, u[-1]), np.cumsum(counts)[:-1])
     return [w.reshape(run.shape) for w, run in zip(weights, runs, strict=True)]
+
+
+class Response(NamedTuple):
+    """How weights follow the estimated ln Z of their states, g_k, and how every draw moves g; draws run by run.
+
+    Attributes:
+        slopes: d ln w_n / d g_k, (states, draws).
+        influences: to first order g - <g> is the mean over all draws of these, (states, draws).
+    """
+
+    slopes: np.ndarray
+    influences: np.ndarray
+
+    def of_mean(self, influence: np.ndarray) -> np.ndarray:
+        """Add to the influences w_n f_n of draws (draws,) on a weighted mean what they do to it by way of g."""
+        return influence + (self.slopes @ influence / len(influence)) @ self.influences
+
+
+def response(runs: Sequence[Chains], beta: float, energy: Any = None) -> tuple[list[np.ndarray], Response]:
+    """Return ln w of all draws, (chains, draws) for each run as of `mbar_weights`, and what their errors need."""
+    u, counts = _pooled(runs, beta, energy)
+    g = mbar(u[:-1], counts)
+    log_w = np.split(-u[-1] - log_denominators(u[:-1], counts, g), np.cumsum(counts)[:-1])
+    found = Response(shares(u[:-1], counts, g), influences(u[:-1], counts, g))
+    return [w.reshape(run.shape) for w, run in zip(log_w, runs, strict=True)], found
+
+
+def _pooled(runs: Sequence[Chains], beta: float, energy: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return u of all draws at the temperature of each run and, last, at beta, and the number of draws of each run."""
+    at = np.array([*(run.beta for run in runs), beta])
+    u = np.concatenate([_reduced_at(run, at, energy) for run in runs], axis=1)
+    return u, np.array([run.shape[0] * run.shape[1] for run in runs])
 
 
 def _of_ladder(chains: Chains, beta: float) -> np.ndarray:
