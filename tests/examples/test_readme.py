@@ -34,7 +34,7 @@ def test_the_quick_start_runs_as_printed(
     assert (tmp_path / words.group(1)).with_suffix(".png").exists()
 
 
-@pytest.mark.parametrize("block", BLOCKS[1:], ids=["samplers", "your own energy", "learning", "networks"])
+@pytest.mark.parametrize("block", BLOCKS[1:], ids=["samplers", "your own energy", "learning", "networks", "models"])
 def test_every_other_block_runs_as_printed(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run(block)
