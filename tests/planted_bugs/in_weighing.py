@@ -34,8 +34,8 @@ BUGS = (
     Bug(
         "a free energy's difference with the errors of independent bins",
         "ebm/landscape/free_energies.py",
-        "(bins == bin) / self.probabilities[bin] - (bins == against) / self.probabilities[against]",
-        "(bins == bin) / self.probabilities[bin] + (bins == against) / self.probabilities[against]",
+        "influence = weights * ((bins == bin) / self.probabilities[bin] - reference)",
+        "influence = weights * ((bins == bin) / self.probabilities[bin] + reference)",
         (_LANDSCAPE + "free_energy.py::test_errors_are_those_of_independent_runs",),
         slow=True,
     ),
