@@ -218,32 +218,34 @@ def _scaled_functions(inner: Functions, factor: float) -> Functions:
     def change(x, site, value, beta, p):
         return beta * p[0] * change_inner(x, site, value, 1.0, p[1])
 
-    cached = None
-    if inner.cached is not None:
-        start_inner, cached_change_inner, update_inner, size = inner.cached[:4]
-
-        @inline
-        def start(x, p, cache):
-            start_inner(x, p[1], cache)
-
-        @inline
-        def cached_change(x, site, value, beta, p, cache):
-            return beta * p[0] * cached_change_inner(x, site, value, 1.0, p[1], cache)
-
-        @inline
-        def update(x, site, value, p, cache):
-            update_inner(x, site, value, p[1], cache)
-
-        quotient, quotient_inner = None, inner.cached.quotient
-        if quotient_inner is not None:
-
-            @inline
-            def quotient(x, site, value, beta, p, cache):
-                a, w, q = quotient_inner(x, site, value, 1.0, p[1], cache)
-                return beta * p[0] * a, beta * p[0] * w, q
-
-        cached = Cached(start, cached_change, update, size, quotient)
+    cached = None if inner.cached is None else _scaled_cached(inner.cached)
     return Functions(reduced, gradient, change, (factor, inner.params), cached, both, inner.lanes)
+
+
+def _scaled_cached(inner: Cached) -> Cached:
+    start_inner, change_inner, update_inner, size, quotient_inner = inner
+
+    @inline
+    def start(x, p, cache):
+        start_inner(x, p[1], cache)
+
+    @inline
+    def change(x, site, value, beta, p, cache):
+        return beta * p[0] * change_inner(x, site, value, 1.0, p[1], cache)
+
+    @inline
+    def update(x, site, value, p, cache):
+        update_inner(x, site, value, p[1], cache)
+
+    quotient = None
+    if quotient_inner is not None:
+
+        @inline
+        def quotient(x, site, value, beta, p, cache):
+            a, w, q = quotient_inner(x, site, value, 1.0, p[1], cache)
+            return beta * p[0] * a, beta * p[0] * w, q
+
+    return Cached(start, change, update, size, quotient)
 
 
 def _union(

@@ -74,6 +74,7 @@ def load(path: str | Path) -> Model:
     if record["model"] not in models.SAVED:
         raise StoreError(f"{path} holds a {record['model']}, which this version does not know: update ebmlab")
     model = getattr(models, record["model"])(**record["settings"])
+    model.to(next(value.dtype for value in record["state"].values() if value.is_floating_point()))
     model.load_state_dict(record["state"])
     return model
 

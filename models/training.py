@@ -12,7 +12,6 @@ seed gives the same bits wherever a run was cut and resumed, with the same numbe
 """
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ import torch
 from ebm.history import History, Record
 from models.training_run import TrainingRun
 from samplers.progress import progress_bar
-
-ADAM = partial(torch.optim.Adam, betas=(0.9, 0.999))
 
 
 def fit(
@@ -33,7 +30,7 @@ def fit(
     batch_size: int = 128,
     learning_rate: float = 1e-3,
     seed: int | None = None,
-    optimiser: Callable[..., torch.optim.Optimizer] = ADAM,
+    optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     schedule: Callable[[float], float] | None = None,
     averaging: float = 0.0,
     augment: Callable[[Any], Any] | None = None,
@@ -79,7 +76,8 @@ def fit(
     Raises:
         ValueError, TypeError: an argument is out of range, or the data do not fit the model.
         LearningError: the loss or a parameter became NaN or infinite; the message says where.
-        StoreError: the checkpoint exists (without `resume`), is of another run, or cannot be written.
+        StoreError: the checkpoint exists (without `resume`), is of another run, or cannot be written. Functions cannot
+            be compared, but for the factors that `schedule` gave at the beginning of each epoch.
 
     Example:
         >>> import numpy as np

@@ -86,7 +86,8 @@ class TrainingRun:
             "model": f"{type(model).__name__}({getattr(model, 'settings', '')})",
             "optimiser": getattr(optimiser, "__qualname__", repr(optimiser)), "data": fingerprint(self.data),
             "validation": fingerprint(self.validation), "batch_size": batch_size, "learning_rate": learning_rate,
-            "averaging": averaging, "patience": patience, "seed": seed,
+            "averaging": averaging, "patience": patience,
+            "factors": [self._factor(float(epoch)) for epoch in range(epochs)], "seed": seed,
         }  # fmt: skip
         if self.path is not None and self.path.exists():
             if not resume:

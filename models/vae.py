@@ -144,7 +144,7 @@ class VAE(Model):
         with seeded(seed):
             mean, log_variance = self.encode(x)
             z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-            return (self.log_likelihood(x, z) - divergence(mean, log_variance)).double().numpy()
+            return (self.log_likelihood(x, z) - divergence(mean, log_variance)).double().cpu().numpy()
 
     def log_prob_bound(self, x: Any, k: int = 50, seed: int | None = None) -> np.ndarray:
         """Return the bound of k importance samples, (n,); its mean rises with k towards ln p(x).

@@ -112,6 +112,8 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     for name, value in {"learning_rate": 0.02, "batch_size": 8, "seed": 5, "data": (X + 1, Y)}.items():
         with pytest.raises(StoreError, match=f"other settings: {name} was"):
             learn(Net(), checkpoint=tmp_path / "c", resume=True, **{name: value})
+    with pytest.raises(StoreError, match="other settings: factors was"):
+        learn(Net(), checkpoint=tmp_path / "c", resume=True, schedule=lambda t: 0.5)
     (tmp_path / "d").write_bytes(b"something else")
     with pytest.raises(StoreError, match="is not a readable"):
         learn(Net(), checkpoint=tmp_path / "d", resume=True)

@@ -154,6 +154,9 @@ def test_a_model_is_what_it_was_after_saving(tmp_path: Path) -> None:
     vae = models.VAE((2, 3), latent=2, hidden=(7,), beta=0.5, seed=3)
     vae.save(tmp_path / "vae.pt")
     again = models.load(tmp_path / "vae.pt")
+    vae.double().save(tmp_path / "double.pt")
+    assert models.load(tmp_path / "double.pt").dtype == torch.float64
+    vae.float()
     assert again.settings == vae.settings and np.array_equal(again.sample(5, seed=1), vae.sample(5, seed=1))
     with pytest.raises(samplers.StoreError, match="exists already"):
         vae.save(tmp_path / "vae.pt")

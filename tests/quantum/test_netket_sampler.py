@@ -40,7 +40,7 @@ def test_chains_that_start_at_the_born_law_stay_there(hilbert: Any, dtype: Any) 
     assert chi_square_p(count(hilbert, end), wrong) < ALPHA
 
 
-@pytest.mark.parametrize("power", [1.4])
+@pytest.mark.parametrize("power", [pytest.param(1.0, marks=pytest.mark.slow), 1.4])
 def test_machine_pow_is_the_power_of_psi(power: float) -> None:
     model, variables = rbm(complex)
     p = law(FREE, model, variables, power)
