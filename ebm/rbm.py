@@ -20,7 +20,15 @@ from ebm.energy import Energy
 from ebm.layers import draw_units, softplus_rows, store_units, sum_softplus, sum_softplus_moved
 from ebm.parameter import Parameter
 from ebm.products import over_rows
-from ebm.two_layers import centred, check_layer, check_units, create_layers, layer_gradient, persistent_sums
+from ebm.two_layers import (
+    centred,
+    check_layer,
+    check_units,
+    create_layers,
+    layer_gradient,
+    means_over_hidden,
+    persistent_sums,
+)
 from samplers import protocols
 from samplers.compiled import Cached, Functions, inline
 
@@ -237,19 +245,8 @@ class RBM(Energy):
 
     def model_gradient(self) -> dict[str, np.ndarray]:
         """Return <dE/dparameter>_model exactly at beta = 1, by a sum over all states of the hidden layer."""
-        from ebm.exact import states
-
         W, b, c = (a.astype(np.float64) for a in (self.W, self.b, self.c))
-        total, log_z = {"W": np.zeros_like(W), "b": np.zeros_like(b), "c": np.zeros_like(c)}, self.log_z()
-        for block in states((self.n_hidden,), "binary"):
-            h = block.astype(np.float64)
-            field, log_p = h @ W.T + b, np.empty(len(h))
-            softplus_rows(field, np.ones(len(h)), log_p)
-            p, v = np.exp(log_p + h @ c - log_z), expit(field)
-            total["W"] -= v.T @ (p[:, None] * h)
-            total["b"] -= p @ v
-            total["c"] -= p @ h
-        return total
+        return {name: -mean for name, mean in means_over_hidden(W, b, c).items()}
 
     def log_z(self, beta: float = 1.0) -> float:
         """Return ln Z(beta) exactly, by a sum over all states of the smaller layer (at most 24 units)."""

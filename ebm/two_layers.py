@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ebm.centring import Centre
-from ebm.layers import draw_units, store_units, weighted_logistic
+from ebm.layers import draw_units, softplus_rows, store_units, weighted_logistic
 from ebm.products import over_rows
 from samplers import protocols
 from samplers.blocks import SamplingError
@@ -108,6 +108,44 @@ def persistent_sums(
 
     over_rows(part, total)
     return y, _sums(y, h, scale), h, -scale
+
+
+def means_over_hidden(W: np.ndarray, b: np.ndarray, c: np.ndarray) -> dict[str, np.ndarray]:
+    """Return <v h^T>, <v> and <h> of an RBM as "W", "b" and "c", by a sum over all states of the hidden layer.
+
+        p(h) = exp(c.h) prod_i (1 + exp((b + W h)_i)) / Z,        <v | h> = sigmoid(b + W h)
+
+    Each piece of the states is weighed beside its own likeliest state: one pass is enough, since Z need not be known.
+
+    Args:
+        W: weights (n_visible, n_hidden), float64 like the biases.
+        b: visible biases (n_visible,).
+        c: hidden biases (n_hidden,).
+    """
+    from ebm.exact.configurations import states
+
+    total, highest = np.zeros((len(b) + 1, len(c) + 1)), -np.inf  # the last row and column belong to a unit always on
+    for block in states(c.shape, "binary"):
+        pieces: dict[int, tuple[float, np.ndarray]] = {}
+
+        def part(rows: slice, block: np.ndarray = block, pieces: dict = pieces) -> None:
+            h = np.ones((rows.stop - rows.start, len(c) + 1))
+            h[:, :-1] = block[rows]
+            field, log_p = h[:, :-1] @ W.T, np.empty(len(h))
+            field += b
+            softplus_rows(field, np.ones(len(h)), log_p)
+            log_p += h[:, :-1] @ c
+            p = np.exp(log_p - log_p.max())
+            weighted_logistic(field, np.zeros(len(b)), p)
+            pieces[rows.start] = log_p.max(), np.vstack([field.T @ h, p @ h])
+
+        over_rows(part, len(block))
+        before, highest = highest, max(highest, *(top for top, _ in pieces.values()))
+        total *= np.exp(before - highest)
+        for _, (top, sums) in sorted(pieces.items()):  # in order, so that no bit depends on threads
+            total += np.exp(top - highest) * sums
+    total /= total[-1, -1]
+    return {"W": total[:-1, :-1], "b": total[:-1, -1], "c": total[-1, :-1]}
 
 
 def check_units(machine: Any, failed: int, start: int) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from example_folder import Load
 from laws import ALPHA, ArrayTier, mean_p
+from scipy import stats
 
 import ebm
 
@@ -78,3 +79,11 @@ def test_kernels_lose_nothing_by_true_samples(name: str, load: Load) -> None:
     for scale, right in ((1.0, True), (1.3, False)):
         losses = [example.by_kernels(truth, scale * truth.sample(300, 900 + k), 10 * k)[0] for k in range(12)]
         assert (mean_p(np.array(losses), 0.0) > ALPHA) == right
+
+
+def test_the_error_of_the_loss_by_kernels_is_its_spread(load: Load) -> None:
+    example = load("score_2d")
+    truth = example.SETS["8 gaussians"]
+    values, errors = np.transpose([example.by_kernels(truth, truth.sample(400, 900 + k), 10 * k) for k in range(40)])
+    square = ((values - values.mean()) ** 2 / errors**2).sum()
+    assert ALPHA / 2 < stats.chi2.sf(square, len(values) - 1) < 1 - ALPHA / 2
