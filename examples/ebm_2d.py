@@ -73,7 +73,8 @@ def draw_densities(
     models: dict[str, Any], data: dict[str, np.ndarray], ends: dict[str, np.ndarray], path: Path
 ) -> None:
     """Draw training points, density, ends of chains and energy of each data set."""
-    picture, axes = report.figure(4, len(models), 4.1 * len(models), 16)
+    picture, axes = report.figure(4, len(models), 4.4 * len(models), 15)
+    picture.set_layout_engine("compressed")  # squares side by side, and colour bars as tall as they
     axis, x, _ = grid(300)
     for column, (name, energy) in enumerate(models.items()):
         u = energy(x).reshape(len(axis), -1).T + log_z(energy)

@@ -100,7 +100,8 @@ def gap_of_energy(level: Any, truth: Any, sigma: float, seed: int) -> tuple[floa
 
 def draw(models: dict[str, list], data: dict[str, np.ndarray], ends: dict[str, np.ndarray], path: Path) -> None:
     """Draw training points, samples, and the score at two noise levels over the energy, of each data set."""
-    picture, axes = report.figure(4, len(models), 4.1 * len(models), 16)
+    picture, axes = report.figure(4, len(models), 4.4 * len(models), 15)
+    picture.set_layout_engine("compressed")  # squares side by side, and colour bars as tall as they
     axis, x, _ = grid(120)
     arrows = np.stack([a.ravel() for a in np.meshgrid(*[np.linspace(-4.5, 4.5, 19)] * 2, indexing="ij")], 1)
     for column, (name, (score, energy)) in enumerate(models.items()):
