@@ -18,6 +18,7 @@ import gaussians
 import langevin
 import lattices
 import learning
+import quantum
 import scaling
 import start_up
 import streaming
@@ -26,7 +27,8 @@ import wavefunctions
 from timing import Line, Missing
 
 TOPICS = (
-    lattices, clusters, boltzmann_machines, langevin, gaussians, wavefunctions, learning, streaming, start_up, scaling,
+    lattices, clusters, boltzmann_machines, langevin, gaussians, wavefunctions, quantum, learning, streaming, start_up,
+    scaling,
 )  # fmt: skip
 LINES: dict[str, Callable[[], Line]] = {name: line for topic in TOPICS for name, line in topic.LINES.items()}
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "benchmarks"
