@@ -122,3 +122,15 @@ def test_the_demo_knows_digits_better_than_its_baselines(load: Load, tmp_path: P
     assert -210.0 < independent < -204.0  # -207 on this split, whatever the throw of the binarisation
     assert learned["lower"] > independent + 20.0
     assert example.ebm.load(tmp_path / "rbm.hdf5").W.shape == (784, 25)
+
+
+@pytest.mark.slow
+def test_the_ground_state_of_a_short_ring_is_learned(load: Load, tmp_path: Path) -> None:
+    example = load("nqs_tfim")
+    example.main(tmp_path, sizes=(6, 8), fields=(0.5, 1.5), steps=100, samples=512, draws=60)
+    found = results(tmp_path, example.PICTURES, 800)
+    for key, ring in found["found"].items():
+        n, h = (float(part) for part in key.split(", "))
+        exact, (value, error) = example.ebm.exact.tfim_energy(int(n), h) / n, ring["H"]
+        assert -LARGEST_Z * error < value - exact < 0.01 * abs(exact)  # the variational principle
+        assert abs(ring["x"][0] - example.ebm.exact.tfim_magnetisation(int(n), h)) < 0.05
