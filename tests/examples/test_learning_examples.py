@@ -104,3 +104,21 @@ def test_a_convolutional_energy_of_digits_is_run_long(
     found = results(tmp_path, example.PICTURES)
     assert sum(found["counts"]) == 8 and 0.1 < found["accuracy"] <= 1.0
     assert ebm.load(tmp_path / "energy.h5").shape == (14, 14)
+
+
+@pytest.mark.slow
+def test_born_machines_learn_and_are_sampled(load: Load, tmp_path: Path) -> None:
+    example = load("born_machine")
+    example.main(tmp_path, bits=6, steps=60, seeds=1, draws=200, looks=3)
+    found = results(tmp_path, example.PICTURES)
+    for runs in found["divergence"].values():
+        assert len(runs) == 4 and all(curve[-1] > -1e-9 for curves in runs.values() for curve in curves)
+    assert all(abs(value - right) < 5 * error for _, value, error, right in found["sampled"])
+
+
+def test_an_amplitude_of_the_born_machine_is_the_wavefunction_of_the_library(load: Load) -> None:
+    example = load("born_machine")
+    energy = example.machines(6, 3, seed=2)["complex Born machine, 3"]
+    s = np.concatenate(list(example.exact.states((6,), "spin")))
+    difference = energy(s) - example.wavefunction(energy)(s)
+    assert np.ptp(difference) < 1e-12  # but for a constant
