@@ -134,3 +134,13 @@ def test_the_ground_state_of_a_short_ring_is_learned(load: Load, tmp_path: Path)
         exact, (value, error) = example.ebm.exact.tfim_energy(int(n), h) / n, ring["H"]
         assert -LARGEST_Z * error < value - exact < 0.01 * abs(exact)  # the variational principle
         assert abs(ring["x"][0] - example.ebm.exact.tfim_magnetisation(int(n), h)) < 0.05
+
+
+@pytest.mark.slow
+def test_the_ground_state_of_a_frustrated_ring_is_learned(load: Load, tmp_path: Path) -> None:
+    example = load("nqs_j1j2")
+    example.main(tmp_path, sizes=(6,), couplings=(0.0, 0.5), steps=100, samples=512, draws=60)
+    found = results(tmp_path, example.PICTURES)["found"]
+    assert found["6, 0.5"]["exact"][0] == pytest.approx(-3 * 6 / 8)  # Majumdar and Ghosh
+    for ring in found.values():
+        assert 0.0 <= ring["full"] - ring["exact"][0] < 0.01 * abs(ring["exact"][0])
