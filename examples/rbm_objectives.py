@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import report
+from matplotlib.ticker import LogLocator
 
 import ebm
 from models import datasets
@@ -123,6 +124,9 @@ def draw(curves: dict[str, dict[str, Curve]], best: dict[str, float], path: Path
             shown = best[task] - values if task in best else values
             panel.plot(seconds, shown, report.MARKERS[k] + "-", color=report.COLOURS[k], label=name)
         panel.set(title=task, xlabel="seconds of learning", xscale="log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter("")
         if task in best:
             panel.set(ylabel="below the best (nats)", yscale="log")
             panel.axhline(0.05, color="0.6", linewidth=1)

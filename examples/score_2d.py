@@ -33,7 +33,8 @@ SHOWN = SIGMAS[len(SIGMAS) // 2], SIGMAS[-1]  # levels whose energy is drawn and
 BANDWIDTH = 0.15  # of the kernels, in the unit of x
 PICTURES = {
     "samples.png": "Columns: data sets. Rows: 2,000 training points; samples by annealed Langevin dynamics; the "
-    "learned score at two levels of noise (arrows, not to scale), over the energy of the energy-parametrised network.",
+    "learned score at two levels of noise (arrows, not to scale), over the energy of the energy-parametrised network, "
+    "above its lowest.",
 }
 
 
@@ -116,7 +117,7 @@ def draw(models: dict[str, list], data: dict[str, np.ndarray], ends: dict[str, n
             s /= np.linalg.norm(s, axis=1, keepdims=True) ** 0.7
             panel.quiver(*arrows.T, *s.T, color="0.3", width=0.004)
             last = column == len(models) - 1
-            picture.colorbar(shown, ax=panel, label="energy above the lowest (nats)" if last else None)
+            picture.colorbar(shown, ax=panel, label="energy (nats)" if last else None)
         panels[0].set_title(name)
         for panel in panels:
             panel.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal")
