@@ -31,7 +31,7 @@ from models import datasets
 BETAS = (0.02, 0.2, 1.0)  # few: where nearly all swaps succeed, frozen replicas come round and round at beta = 1
 PICTURES = {
     "divergence.png": "Left: divergence of the law from the machine after learning, a mark a seed. Right: divergence "
-    "along the learning of even parity, best seed of each machine.",
+    "along the learning of even parity, best seed of each machine; what is below 1e-7 is drawn there.",
 }
 
 
@@ -154,9 +154,8 @@ def main(
                 if name.startswith("complex") and runs[name][-1][-1] < best[0]:
                     best = runs[name][-1][-1], energy
         found[law] = runs
-        rows.append(
-            [law, str(len(patterns)), str(m), *(f"{min(c[-1] for c in curves):.4f}" for curves in runs.values())]
-        )
+        ends = [round(min(curve[-1] for curve in curves), 4) + 0.0 for curves in runs.values()]  # no minus zero
+        rows.append([law, str(len(patterns)), str(m), *(f"{end:.4f}" for end in ends)])
         chains.append((law, *sampled(wavefunction(best[1]), draws, 7)))
         print(f"{' | '.join(rows[-1])}   ({clock():.0f} s)", flush=True)
     head = ["divergence (nats), best seed", "patterns", "m", "RBM, m", "real Born, m", "complex Born, m", "RBM, 2m"]
