@@ -1,6 +1,7 @@
 """The networks of machine learning, each also an energy, and the data they learn from.
 
     generative          VAE
+    codes               interpolate, traverse, decoded, reconstructed, pullback_metric, log_volume, geodesic
     training            fit
     files               model.save(path), load(path)
     models.datasets     toy densities known exactly, and handwritten digits
@@ -16,6 +17,13 @@ _HOME = {
     "Model": "model",
     "load": "model",
     "VAE": "vae",
+    "interpolate": "latent",
+    "traverse": "latent",
+    "decoded": "latent",
+    "reconstructed": "latent",
+    "pullback_metric": "latent_geometry",
+    "log_volume": "latent_geometry",
+    "geodesic": "latent_geometry",
 }
 SAVED = ("VAE",)  # the models that `load` knows
 
