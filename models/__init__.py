@@ -1,6 +1,6 @@
 """The networks of machine learning, each also an energy, and the data they learn from.
 
-    generative          VAE
+    generative          VAE, LatentOptimisation
     codes               interpolate, traverse, decoded, reconstructed, pullback_metric, log_volume, geodesic
     training            fit
     files               model.save(path), load(path)
@@ -17,6 +17,7 @@ _HOME = {
     "Model": "model",
     "load": "model",
     "VAE": "vae",
+    "LatentOptimisation": "latent_optimisation",
     "interpolate": "latent",
     "traverse": "latent",
     "decoded": "latent",
@@ -25,7 +26,7 @@ _HOME = {
     "log_volume": "latent_geometry",
     "geodesic": "latent_geometry",
 }
-SAVED = ("VAE",)  # the models that `load` knows
+SAVED = ("VAE", "LatentOptimisation")  # the models that `load` knows
 
 __all__ = [*_HOME, "datasets"]
 
