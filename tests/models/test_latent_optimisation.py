@@ -123,7 +123,7 @@ def test_the_posterior_of_a_code_is_an_energy() -> None:
 
 
 def test_the_fitted_prior_has_the_moments_of_the_codes() -> None:
-    model, _, x = linear(60)
+    model, *_ = linear(60)
     mean, sigma = model.training_codes()
     one = model.fitted_prior()
     assert np.allclose(one.means[0], mean.mean(0)) and np.allclose(
