@@ -1,8 +1,9 @@
 """The networks of machine learning, each also an energy, and the data they learn from.
 
-    generative          VAE, LatentOptimisation
+    generative          VAE, LatentOptimisation, LinearGaussian
+    without a density   Autoencoder
     codes               interpolate, traverse, decoded, reconstructed, pullback_metric, log_volume, geodesic
-    training            fit
+    training            fit, fit_linear_gaussian
     files               model.save(path), load(path)
     models.datasets     toy densities known exactly, and handwritten digits
 
@@ -17,7 +18,10 @@ _HOME = {
     "Model": "model",
     "load": "model",
     "VAE": "vae",
+    "Autoencoder": "autoencoder",
     "LatentOptimisation": "latent_optimisation",
+    "LinearGaussian": "linear_gaussian",
+    "fit_linear_gaussian": "linear_gaussian",
     "interpolate": "latent",
     "traverse": "latent",
     "decoded": "latent",
@@ -26,7 +30,7 @@ _HOME = {
     "log_volume": "latent_geometry",
     "geodesic": "latent_geometry",
 }
-SAVED = ("VAE", "LatentOptimisation")  # the models that `load` knows
+SAVED = ("VAE", "LatentOptimisation", "Autoencoder")  # the models that `load` knows
 
 __all__ = [*_HOME, "datasets"]
 

@@ -18,6 +18,7 @@ from ebm import TorchEnergy
 from ebm.energy import check_shape
 from ebm.networks import check_activation, check_sizes, fully_connected, sites
 from models import convolutional
+from models.batches import as_tensors
 from samplers import protocols
 
 LIKELIHOODS = ("bernoulli", "gaussian")
@@ -77,6 +78,17 @@ class Decoder(nn.Module):
             raise ValueError(
                 f"data must lie in [0, 1] for a Bernoulli decoder, got {data.min().item():g} to {data.max().item():g}"
             )
+
+    def configurations(self, x: Any) -> torch.Tensor:
+        """Return configurations (n, *shape) as a tensor of this precision, on this device.
+
+        Raises:
+            ValueError: x does not fit, or has a number that is not finite.
+        """
+        (tensor,) = as_tensors(x, self.log_sigma.dtype, "x")
+        tensor = tensor.to(self.log_sigma.dtype)
+        self.check(tensor)
+        return tensor.to(self.log_sigma.device)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Return the mean of x at codes z (n, latent): (n, *shape)."""

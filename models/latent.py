@@ -19,6 +19,11 @@ class Codes(NamedTuple):
     sigma: np.ndarray
 
 
+def as_codes(mean: torch.Tensor, sigma: torch.Tensor) -> Codes:
+    """Return codes in double precision from tensors (n, latent)."""
+    return Codes(mean.double().cpu().numpy(), sigma.double().cpu().numpy())
+
+
 def interpolate(a: Any, b: Any, steps: int, kind: str = "linear") -> np.ndarray:
     """Return codes on the way from a to b, both included, (steps, latent).
 

@@ -24,10 +24,9 @@ import torch
 from torch import nn
 
 import ebm
-from models.batches import as_tensors
 from models.decoders import Decoder, divergence, layers
 from models.importance import LogProbability, log_probability
-from models.latent import Codes
+from models.latent import Codes, as_codes
 from models.model import Model
 from models.streams import seeded
 from samplers import protocols
@@ -116,7 +115,7 @@ class LatentOptimisation(Model):
     def training_codes(self) -> Codes:
         """Return mean and standard deviation of the codes of the n examples."""
         mean, log_variance = self.codes.weight.chunk(2, 1)
-        return _codes(mean, log_variance)
+        return as_codes(mean, (0.5 * log_variance).exp())
 
     def infer(
         self, x: Any, *, steps: int = 300, learning_rate: float = 0.05, candidates: int = 1000, seed: int | None = None
@@ -133,8 +132,8 @@ class LatentOptimisation(Model):
         Raises:
             ValueError: an argument is out of range, or x does not fit.
         """
-        mean, log_variance = self._infer(self.configurations(x), steps, learning_rate, candidates, seed)
-        return _codes(mean, log_variance)
+        mean, log_variance = self._infer(self.decoder.configurations(x), steps, learning_rate, candidates, seed)
+        return as_codes(mean, (0.5 * log_variance).exp())
 
     def _infer(
         self, x: torch.Tensor, steps: int = 300, learning_rate: float = 0.05, candidates: int = 1000,
@@ -179,7 +178,7 @@ class LatentOptimisation(Model):
         Raises:
             ValueError: samples is not a positive integer, or x does not fit.
         """
-        x = self.configurations(x)
+        x = self.decoder.configurations(x)
         return log_probability(self.decoder.joint, x, *self._infer(x, seed=seed), samples, seed)
 
     def fitted_prior(self, components: int = 1, seed: int | None = 0) -> ebm.GaussianMixture:
@@ -218,22 +217,8 @@ class LatentOptimisation(Model):
         Returns:
             An energy of shape (latent,) whose ln Z is ln p(x).
         """
-        return self.decoder.energy(self.configurations(np.asarray(x)[None]))
-
-    def configurations(self, x: Any) -> torch.Tensor:
-        """Return configurations (n, *shape) as a tensor of the model's precision, on its device.
-
-        Raises:
-            ValueError: x does not fit, or has a number that is not finite.
-        """
-        (tensor,) = as_tensors(x, self.dtype, "x")
-        self.decoder.check(tensor)
-        return tensor.to(self.dtype).to(self.device)
+        return self.decoder.energy(self.decoder.configurations(np.asarray(x)[None]))
 
 
 def _start(means: torch.Tensor) -> torch.Tensor:
     return torch.full_like(means, 2.0 * math.log(START))
-
-
-def _codes(mean: torch.Tensor, log_variance: torch.Tensor) -> Codes:
-    return Codes(mean.double().cpu().numpy(), (0.5 * log_variance).exp().double().cpu().numpy())

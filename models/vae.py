@@ -21,10 +21,9 @@ import torch
 from ebm import TorchEnergy
 from ebm.networks import fully_connected, sites
 from models import convolutional
-from models.batches import as_tensors
 from models.decoders import Decoder, divergence, layers
 from models.importance import LogProbability, log_probability
-from models.latent import Codes
+from models.latent import Codes, as_codes
 from models.model import Model
 from models.streams import seeded
 from samplers import protocols
@@ -98,8 +97,8 @@ class VAE(Model):
     @torch.no_grad()
     def infer(self, x: Any) -> Codes:
         """Return the codes of configurations (n, *shape): mean and standard deviation of q(z | x)."""
-        mean, log_variance = self.encode(self.configurations(x))
-        return Codes(mean.double().cpu().numpy(), (0.5 * log_variance).exp().double().cpu().numpy())
+        mean, log_variance = self.encode(self.decoder.configurations(x))
+        return as_codes(mean, (0.5 * log_variance).exp())
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Return the mean of x at codes z (n, latent): (n, *shape)."""
@@ -115,7 +114,7 @@ class VAE(Model):
     @torch.no_grad()
     def elbo(self, x: Any, seed: int | None = None) -> np.ndarray:
         """Return the bound ELBO, (n,), of configurations (n, *shape), by one code each and KL in closed form."""
-        x = self.configurations(x)
+        x = self.decoder.configurations(x)
         with seeded(seed):
             mean, log_variance = self.encode(x)
             z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
@@ -141,7 +140,7 @@ class VAE(Model):
         Raises:
             ValueError: samples is not a positive integer, or x does not fit.
         """
-        x = self.configurations(x)
+        x = self.decoder.configurations(x)
         return log_probability(self.decoder.joint, x, *self.encode(x), samples, seed)
 
     @torch.no_grad()
@@ -161,15 +160,4 @@ class VAE(Model):
         Returns:
             An energy of shape (latent,) whose ln Z is ln p(x).
         """
-        return self.decoder.energy(self.configurations(np.asarray(x)[None]))
-
-    def configurations(self, x: Any) -> torch.Tensor:
-        """Return configurations (n, *shape) as a tensor of the model's precision, on its device.
-
-        Raises:
-            ValueError: x does not fit, or has a number that is not finite.
-        """
-        (tensor,) = as_tensors(x, self.dtype, "x")
-        tensor = tensor.to(self.dtype)
-        self.check(tensor)
-        return tensor.to(self.device)
+        return self.decoder.energy(self.decoder.configurations(np.asarray(x)[None]))
