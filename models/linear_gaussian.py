@@ -211,7 +211,7 @@ def _climb(
     first = np.concatenate([start[0].ravel(), np.log(start[1][:free])])
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "ftol": tolerance, "gtol": 1e-9, "maxcor": 20}
     # A trial step may go far, but not to where C can no longer be inverted.
-    least = np.log(0.5 * VANISHED * (np.diag(S) if free > 1 else [np.diag(S).min()]))
+    least = np.log(0.5 * VANISHED * np.diag(S) if free > 1 else 0.5 * VANISHED * np.diag(S).min(keepdims=True))
     limits = [(None, None)] * start[0].size + [(low, None) for low in least]
     found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=limits, callback=record, options=options)
     if found.nit >= iterations:
