@@ -21,6 +21,7 @@ _HOME = {
     "Autoencoder": "autoencoder",
     "LatentOptimisation": "latent_optimisation",
     "LinearGaussian": "linear_gaussian",
+    "LinearFit": "linear_gaussian",
     "fit_linear_gaussian": "linear_gaussian",
     "interpolate": "latent",
     "traverse": "latent",
