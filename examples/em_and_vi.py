@@ -26,7 +26,7 @@ METHODS = {"em": "EM", "vi": "variational", "ml": "maximum likelihood"}
 PICTURES = {
     "divergence.png": "Kullback-Leibler divergence from the truth, mean over data sets with two standard errors, and "
     "k / 2n (lines). The three methods lie on top of each other: they end at the same density.",
-    "loadings.png": "Left: distance of W from the true W, after the best rotation and after the best signs and order "
+    "loadings.png": "Diagonal noise. Left: distance of W from the true W, after the best rotation and after the best signs and order "
     "only. Right: the bound or likelihood below its maximum along one fit.",
 }
 
@@ -87,6 +87,12 @@ def study(truth: models.LinearGaussian, kind: str, n: int, repeats: int, seed: i
     return {name: np.array(values) for name, values in found.items() if values}
 
 
+def _ticks(panel: Any, n: np.ndarray) -> None:
+    """Mark the sizes of the data sets on an axis."""
+    panel.set_xticks(n, [f"{m:,}" for m in n])
+    panel.minorticks_off()
+
+
 def draw_divergences(results: dict[str, dict[int, dict[str, np.ndarray]]], path: Path) -> None:
     """Draw divergences over the size of the data, and theory."""
     picture, axes = report.figure(1, 2, 14, 5.4)
@@ -100,6 +106,7 @@ def draw_divergences(results: dict[str, dict[int, dict[str, np.ndarray]]], path:
                 n * 1.12 ** (j - 1), values.mean(1), error, fmt=report.MARKERS[j], color=report.COLOURS[j], label=label
             )
         panel.set(xscale="log", yscale="log", xlabel="n", ylabel="divergence (nats)", title=f"{kind} noise")
+        _ticks(panel, n)
         panel.legend()
     report.save(picture, path)
 
@@ -112,10 +119,12 @@ def draw_loadings(
     n = np.array(list(results))
     for j, (name, label) in enumerate(METHODS.items()):
         means = np.array([results[m][name][:, 1:].mean(0) for m in n])
-        axes[0, 0].plot(n, means[:, 0], report.MARKERS[j] + "-", color=report.COLOURS[j], label=f"{label}, rotated")
-        axes[0, 0].plot(n, means[:, 1], report.MARKERS[j] + ":", color=report.COLOURS[j], label=f"{label}, signs")
-    axes[0, 0].set(xscale="log", yscale="log", xlabel="n", ylabel="relative distance of W", title="diagonal noise")
-    axes[0, 0].legend(fontsize=10)
+        axes[0, 0].plot(n, means[:, 0], report.MARKERS[j] + "-", color=report.COLOURS[j], label=label)
+        axes[0, 0].plot(n, means[:, 1], report.MARKERS[j] + ":", color=report.COLOURS[j])
+    axes[0, 0].set(xscale="log", yscale="log", xlabel="n", ylabel="relative distance of W")
+    axes[0, 0].set_title("solid: rotated, dotted: signs and order")
+    _ticks(axes[0, 0], n)
+    axes[0, 0].legend()
     x = truth.sample(int(n[-1]), seed=seed)
     fits = {name: fit(x, "diagonal", name, seed) for name in METHODS}
     best = max(found.bounds[-1] for found in fits.values())
