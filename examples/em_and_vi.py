@@ -26,8 +26,8 @@ METHODS = {"em": "EM", "vi": "variational", "ml": "maximum likelihood"}
 PICTURES = {
     "divergence.png": "Kullback-Leibler divergence from the truth, mean over data sets with two standard errors, and "
     "k / 2n (lines). The three methods lie on top of each other: they end at the same density.",
-    "loadings.png": "Diagonal noise. Left: distance of W from the true W, after the best rotation and after the best signs and order "
-    "only. Right: the bound or likelihood below its maximum along one fit.",
+    "loadings.png": "Diagonal noise. Left: distance of W from the true W, after the best rotation and after the best "
+    "signs and order only. Right: the bound or likelihood below its maximum along one fit.",
 }
 
 
