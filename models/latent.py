@@ -20,8 +20,8 @@ class Codes(NamedTuple):
 
 
 def as_codes(mean: torch.Tensor, sigma: torch.Tensor) -> Codes:
-    """Return codes in double precision from tensors (n, latent)."""
-    return Codes(mean.double().cpu().numpy(), sigma.double().cpu().numpy())
+    """Return codes in double precision from tensors (n, latent), as copies."""
+    return Codes(mean.double().cpu().numpy().copy(), sigma.double().cpu().numpy().copy())
 
 
 def interpolate(a: Any, b: Any, steps: int, kind: str = "linear") -> np.ndarray:

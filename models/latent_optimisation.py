@@ -10,7 +10,8 @@ is not amortised. Three things keep the codes from collapsing onto the prior:
 - Logarithms are summed over pixels and over the numbers of a code. Averaged over each, the loss would be that of
   beta = pixels / latent (784 / 32 = 24.5), at which a code costs more than it can ever tell.
 - Codes learn faster than the decoder, since each is seen once an epoch.
-- Codes begin narrow, so that the decoder hears them before it has learned to do without.
+- Codes begin narrow, or, by `start`, as principal components, so that the decoder hears them before it has learned to
+  do without.
 
 An example is known by its row: the data of `models.fit` are a tuple (rows, x).
 """
@@ -33,6 +34,7 @@ from samplers import protocols
 
 PACE = 10.0  # of codes, in learning rates of the decoder
 START = 0.1  # standard deviation of the first means, and first width of every code
+WIDTH = 0.5  # of codes that begin as principal components, in their standard deviations
 
 
 class Prior(Protocol):
@@ -49,6 +51,7 @@ class LatentOptimisation(Model):
         n: examples to learn from; their rows are 0 to n - 1.
         latent, hidden, channels, likelihood, sigma, activation: as of `models.VAE`, whose decoder this is.
         beta: weight of KL in the loss.
+        hold: epochs at the beginning in which the codes stand still, while the decoder learns what they mean.
         seed: seed of the weights and of the first codes.
 
     Raises:
@@ -67,22 +70,53 @@ class LatentOptimisation(Model):
 
     def __init__(
         self, shape: Any, n: int, *, latent: int, hidden: Sequence[int] = (256,), channels: Sequence[int] = (),
-        likelihood: str = "bernoulli", sigma: float | None = None, beta: float = 1.0, activation: str = "SiLU",
-        seed: int | None = None,
+        likelihood: str = "bernoulli", sigma: float | None = None, beta: float = 1.0, hold: int = 0,
+        activation: str = "SiLU", seed: int | None = None,
     ) -> None:  # fmt: skip
         hidden, channels = layers(hidden, "hidden"), layers(channels, "channels")
         protocols.check_positive(n, "n", integer=True)
         protocols.check_positive(beta, "beta", zero=True)
+        protocols.check_positive(hold, "hold", integer=True, zero=True)
         with seeded(seed):
             decoder = Decoder(shape, latent, hidden, channels, likelihood, sigma, activation)
             means = START * torch.randn(n, latent)
         super().__init__({
             "shape": decoder.shape, "n": n, "latent": latent, "hidden": hidden, "channels": channels,
-            "likelihood": likelihood, "sigma": sigma, "beta": beta, "activation": activation,
+            "likelihood": likelihood, "sigma": sigma, "beta": beta, "hold": hold, "activation": activation,
         })  # fmt: skip
-        self.shape, self.latent, self.beta = decoder.shape, latent, beta
+        self.shape, self.latent, self.beta, self.hold = decoder.shape, latent, beta, hold
+        self.held = False
         self.decoder = decoder
         self.codes = nn.Embedding(n, 2 * latent, _weight=torch.cat([means, _start(means)], 1))
+
+    @torch.no_grad()
+    def start(self, x: Any) -> None:
+        """Let the codes of the n examples x (n, *shape) begin as their principal components, of variance one.
+
+        Similar examples then have similar codes from the beginning, as an encoder would give them.
+
+        Raises:
+            ValueError: x does not fit, or has fewer components than a code has numbers.
+        """
+        x = self.decoder.configurations(x).flatten(1).double()
+        count = self.codes.num_embeddings
+        if len(x) != count or self.latent > min(x.shape[1], count - 1):
+            raise ValueError(
+                f"x must be the {count} examples, of at least {self.latent} components, got {tuple(x.shape)}"
+            )
+        centred = x - x.mean(0)
+        values, vectors = torch.linalg.eigh(centred.T @ centred / count)
+        values, vectors = values[-self.latent :].flip(0), vectors[:, -self.latent :].flip(1)
+        if not values[-1] > 1e-12 * values[0]:
+            raise ValueError(
+                f"x must have at least {self.latent} components that vary, got one of variance {values[-1]:g}"
+            )
+        self.codes.weight[:, : self.latent] = (centred @ vectors / values.sqrt()).to(self.dtype)
+        self.codes.weight[:, self.latent :] = 2.0 * math.log(WIDTH)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Hold or release the codes for an epoch, from 0."""
+        self.held = epoch < self.hold
 
     def check(self, data: Any) -> None:
         """Raise unless these are rows (n,) and configurations (n, *shape) of the right range."""
@@ -101,7 +135,8 @@ class LatentOptimisation(Model):
     def loss(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Return minus the mean bound of a batch (rows, x), with KL at its weight."""
         rows, x = batch
-        mean, log_variance = self.codes(rows).chunk(2, 1)
+        codes = self.codes(rows)
+        mean, log_variance = (codes.detach() if self.held else codes).chunk(2, 1)
         return self._losses(x, mean, log_variance, torch.randn_like(mean), self.beta).mean()
 
     def _losses(

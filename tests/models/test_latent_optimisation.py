@@ -9,6 +9,7 @@ import pytest
 import torch
 from laws import ALPHA, mean_p
 from scipy import stats
+from sklearn.decomposition import PCA
 
 import ebm
 import models
@@ -111,6 +112,24 @@ def test_naive_codes_collapse_and_ours_do_not() -> None:
     assert told[Naive] < 0.1 and told[models.LatentOptimisation] > 5.7
 
 
+def test_codes_begin_as_principal_components_and_stand_still_as_long_as_is_asked() -> None:
+    model, _, x = linear(50)
+    model.start(x)
+    mean = model.training_codes().mean
+    scores = PCA(2, whiten=True).fit(x).transform(x) * np.sqrt(50 / 49)
+    assert np.allclose(np.abs(mean), np.abs(scores), rtol=1e-8)
+    model.hold, moved = 2, []
+    models.fit(
+        model, (np.arange(50), x), epochs=4, seed=1, progress=False,
+        callback=lambda record: moved.append(np.abs(model.training_codes().mean - mean).max()),
+    )  # fmt: skip
+    assert moved[:2] == [0.0, 0.0] and 0.0 < moved[2] < moved[3]
+    with pytest.raises(ValueError, match="x must be the 50 examples"):
+        model.start(x[:40])
+    with pytest.raises(ValueError, match="at least 2 components that vary"):
+        model.start(np.tile(x[:, :1], (1, 5)))
+
+
 def test_the_posterior_of_a_code_is_an_energy() -> None:
     model, W, x = linear(3)
     energy = model.as_energy(x[0])
@@ -138,7 +157,7 @@ def test_the_fitted_prior_has_the_moments_of_the_codes() -> None:
 
 
 def test_a_model_is_what_it_was_after_saving(tmp_path: Path) -> None:
-    model = models.LatentOptimisation((8, 8), 7, latent=2, hidden=(5,), channels=(3,), beta=0.5, seed=3)
+    model = models.LatentOptimisation((8, 8), 7, latent=2, hidden=(5,), channels=(3,), beta=0.5, hold=1, seed=3)
     model.save(tmp_path / "codes.pt")
     again = models.load(tmp_path / "codes.pt")
     assert again.settings == model.settings and np.array_equal(again.sample(5, seed=1), model.sample(5, seed=1))
