@@ -2,8 +2,8 @@
 
 Each training digit has a Gaussian code of its own, learned beside the decoder. What keeps codes from collapsing is the
 weight of their cost. A loss in which pixels and the numbers of a code are averaged, as is often written, is that of
-beta = 784 / latent: its codes soon tell nothing, whatever the digit, and its decoder draws one blurred digit. Summed
-over both, codes tell some thirty nats of each digit. Both begin as principal components, and for two epochs stand still.
+beta = 784 / latent: its codes come to tell nothing, and its decoder draws one blurred digit. Summed over both, codes
+tell some thirty nats of each digit. Both begin as principal components, and for two epochs stand still.
 
 The autoencoder has the same decoder and learns from the same digits as many epochs. A new digit gets its code from an
 encoder there; here by climbing the bound with the decoder as it is. Samples come from one Gaussian, or from a mixture,
@@ -31,8 +31,8 @@ from models.streams import seeded
 OURS, NAIVE = "latent optimisation", "naive: averaged"
 COLUMNS, COMPONENTS, HOLD = 12, 20, 2
 PICTURES = {
-    "training.png": "Left: what codes tell of a digit (KL) along training. Right: share of each digit among samples, as "
-    "a classifier reads them; the band is a factor of two around a tenth.",
+    "training.png": "Left: what codes tell of a digit (KL) along training. Right: share of each digit among samples, as a "
+    "classifier reads them; the band is a factor of two around a tenth.",
     "reconstructions.png": "Test digits, and what comes back from their codes.",
     "samples.png": "Samples (the decoder's means) from each prior.",
 }
