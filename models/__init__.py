@@ -1,7 +1,9 @@
 """The networks of machine learning, each also an energy, and the data they learn from.
 
-    generative          VAE
-    training            fit
+    generative          VAE, LatentOptimisation, LinearGaussian
+    without a density   Autoencoder
+    codes               interpolate, traverse, decoded, reconstructed, pullback_metric, log_volume, geodesic
+    training            fit, fit_linear_gaussian
     files               model.save(path), load(path)
     models.datasets     toy densities known exactly, and handwritten digits
 
@@ -16,8 +18,20 @@ _HOME = {
     "Model": "model",
     "load": "model",
     "VAE": "vae",
+    "Autoencoder": "autoencoder",
+    "LatentOptimisation": "latent_optimisation",
+    "LinearGaussian": "linear_gaussian",
+    "LinearFit": "linear_gaussian",
+    "fit_linear_gaussian": "linear_gaussian",
+    "interpolate": "latent",
+    "traverse": "latent",
+    "decoded": "latent",
+    "reconstructed": "latent",
+    "pullback_metric": "latent_geometry",
+    "log_volume": "latent_geometry",
+    "geodesic": "latent_geometry",
 }
-SAVED = ("VAE",)  # the models that `load` knows
+SAVED = ("VAE", "LatentOptimisation", "Autoencoder")  # the models that `load` knows
 
 __all__ = [*_HOME, "datasets"]
 

@@ -15,6 +15,7 @@ beta are single numbers.
     quadrature.py       ln Z of a continuous energy in one or two dimensions
     kramers.py          rate of barrier crossing: asymptotic, and from the Fokker-Planck operator
     integrators.py      what ULA and BAOAB sample on a harmonic well at a finite step
+    ppca.py             probabilistic PCA: likelihood, its maximum, posterior of the codes
     tfim.py             ground state of the transverse-field Ising ring of n spins
 """
 
@@ -39,12 +40,14 @@ from ebm.exact.onsager import (
     onsager_magnetisation,
 )
 from ebm.exact.potts_and_xy import potts_critical_energy, potts_critical_temperature, xy_chain_energy
+from ebm.exact.ppca import PPCA, ppca_fit, ppca_log_likelihood, ppca_posterior
 from ebm.exact.quadrature import log_z_quadrature
 from ebm.exact.rbm import gaussian_rbm_log_z, rbm_log_likelihood, rbm_log_z
 from ebm.exact.ring import ring_correlation, ring_energy, ring_heat_capacity, ring_log_z, ring_magnetisation
 from ebm.exact.tfim import tfim_correlation, tfim_energy, tfim_magnetisation
 
 __all__ = [
+    "PPCA",
     "Enumeration",
     "baoab_variances",
     "count_states",
@@ -68,6 +71,9 @@ __all__ = [
     "onsager_magnetisation",
     "potts_critical_energy",
     "potts_critical_temperature",
+    "ppca_fit",
+    "ppca_log_likelihood",
+    "ppca_posterior",
     "probabilities",
     "rbm_log_likelihood",
     "rbm_log_z",
