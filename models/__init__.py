@@ -1,6 +1,6 @@
 """The networks of machine learning, each also an energy, and the data they learn from.
 
-    generative          VAE
+    generative          CNF, VAE
     training            fit
     files               model.save(path), load(path)
     models.datasets     toy densities known exactly, and handwritten digits
@@ -16,8 +16,9 @@ _HOME = {
     "Model": "model",
     "load": "model",
     "VAE": "vae",
+    "CNF": "cnf",
 }
-SAVED = ("VAE",)  # the models that `load` knows
+SAVED = ("VAE", "CNF")  # the models that `load` knows
 
 __all__ = [*_HOME, "datasets"]
 
