@@ -1,6 +1,6 @@
 """The networks of machine learning, each also an energy, and the data they learn from.
 
-    generative          CNF, VAE
+    generative          CNF, GAN, VAE
     training            fit
     files               model.save(path), load(path)
     models.datasets     toy densities known exactly, and handwritten digits
@@ -17,8 +17,9 @@ _HOME = {
     "load": "model",
     "VAE": "vae",
     "CNF": "cnf",
+    "GAN": "gan",
 }
-SAVED = ("VAE", "CNF")  # the models that `load` knows
+SAVED = ("VAE", "CNF", "GAN")  # the models that `load` knows
 
 __all__ = [*_HOME, "datasets"]
 

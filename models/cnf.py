@@ -19,7 +19,6 @@ from torch.func import functional_call
 from ebm import TorchEnergy
 from ebm.energy import check_shape, finite_array
 from ebm.networks import check_sizes, sites
-from ebm.optimisers import check_share
 from models.batches import as_tensors
 from models.flow_matching import COUPLINGS, matching_loss
 from models.model import Model
@@ -45,11 +44,10 @@ class CNF(Model):
     Args:
         shape: shape of one configuration.
         hidden: units of the hidden layers of the field; () without frequencies is a linear field, and a Gaussian law.
-        frequencies: highest frequency of the cosines and sines of t and y beside them at the input; 0 for none. They
-            let the field be sharp.
+        frequencies: k of the inputs cos j y_i and sin j y_i, j = 1 to k, beside y_i, which let the field be sharp; 0 for
+            none, of time neither.
         objective: "flow_matching" or "likelihood".
         coupling: of noise and data in flow matching, "independent" or "optimal" within a batch.
-        smoothing: width that flow matching leaves around each point of the data, in units of `width`, below 1.
         trace: "exact", or "hutchinson" for an unbiased estimate that takes one derivative instead of one a coordinate.
         mean: of the data, a number or an array of the shape; flows begin best near a standard normal law.
         width: standard deviation of the data, a number or an array of the shape, positive.
@@ -67,8 +65,8 @@ class CNF(Model):
     """
 
     def __init__(
-        self, shape: Any, *, hidden: Sequence[int] = (128, 128, 128), frequencies: int = 4,
-        objective: str = "flow_matching", coupling: str = "optimal", smoothing: float = 0.0, trace: str = "exact",
+        self, shape: Any, *, hidden: Sequence[int] = (128, 128, 128), frequencies: int = 8,
+        objective: str = "flow_matching", coupling: str = "optimal", trace: str = "exact",
         mean: Any = 0.0, width: Any = 1.0, tolerance: float = 1e-7, seed: int | None = None,
     ) -> None:  # fmt: skip
         shape, hidden = check_shape(shape), check_sizes(hidden, "hidden") if len(hidden) else ()
@@ -78,18 +76,15 @@ class CNF(Model):
             if value not in choices:
                 raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
         protocols.check_positive(frequencies, "frequencies", integer=True, zero=True)
-        check_share(smoothing, "smoothing")
         protocols.check_positive(tolerance, "tolerance")
-        mean = finite_array(np.broadcast_to(mean, shape), "mean", shape)
-        width = finite_array(np.broadcast_to(width, shape), "width", shape)
+        mean, width = _of_shape(mean, "mean", shape), _of_shape(width, "width", shape)
         if not (width > 0).all():
             raise ValueError(f"width must be positive, got {width.min():g}")
         super().__init__({
             "shape": shape, "hidden": hidden, "frequencies": frequencies, "objective": objective, "coupling": coupling,
-            "smoothing": smoothing, "trace": trace, "mean": mean.tolist(), "width": width.tolist(),
-            "tolerance": tolerance,
+            "trace": trace, "mean": mean.tolist(), "width": width.tolist(), "tolerance": tolerance,
         })  # fmt: skip
-        self.shape, self.objective, self.coupling, self.smoothing = shape, objective, coupling, smoothing
+        self.shape, self.objective, self.coupling = shape, objective, coupling
         self.trace, self.tolerance = trace, tolerance
         self.register_buffer("mean", torch.tensor(mean.ravel(), dtype=torch.float32))
         self.register_buffer("width", torch.tensor(width.ravel(), dtype=torch.float32))
@@ -107,7 +102,7 @@ class CNF(Model):
     def loss(self, batch: torch.Tensor) -> torch.Tensor:
         """Return the mean loss of a batch (n, *shape): in training that of the objective, in evaluation -ln p."""
         if self.training and self.objective == "flow_matching":
-            return matching_loss(self.velocity, self._standardised(batch), self.smoothing, self.coupling)
+            return matching_loss(self.velocity, self._standardised(batch), self.coupling)
         return -self._log_density(batch, self.velocity, TRAINING_TOLERANCE, self._signs(batch)).mean()
 
     def log_prob(self, x: Any, seed: int | None = None) -> np.ndarray:
@@ -198,3 +193,8 @@ class CNF(Model):
         (tensor,) = as_tensors(x, torch.float64, name)
         self.check(tensor)
         return tensor.to(self.device, torch.float64)
+
+
+def _of_shape(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a number, or an array of this shape, as such an array."""
+    return finite_array(np.full(shape, value, float) if np.ndim(value) == 0 else value, name, shape)

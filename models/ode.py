@@ -3,8 +3,8 @@
     dy/dt = v(t, y),        d/dt ln p(y(t)) = -div v = -tr dv/dy
 
 The second is the instantaneous change of variables (Chen et al. 2018). The trace is exact, by one derivative for each
-coordinate, or Hutchinson's estimate e . (dv/dy) e with random signs e, which is unbiased over e and costs one derivative
-in all (Grathwohl et al. 2019); e stays fixed during a solve, so that the right-hand side is smooth in time.
+coordinate, or Hutchinson's estimate e . (dv/dy) e with random signs e, which is unbiased over e and costs one in all
+(Grathwohl et al. 2019); e stays fixed during a solve, so that the right-hand side is smooth in time.
 """
 
 from collections.abc import Callable, Sequence
