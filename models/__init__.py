@@ -4,6 +4,7 @@
     training            fit
     files               model.save(path), load(path)
     models.datasets     toy densities known exactly, and handwritten digits
+    models.metrics      how far samples are from others, or from a density
 
 Everything is loaded on first use.
 """
@@ -21,12 +22,12 @@ _HOME = {
 }
 SAVED = ("VAE", "CNF", "GAN")  # the models that `load` knows
 
-__all__ = [*_HOME, "datasets"]
+__all__ = [*_HOME, "datasets", "metrics"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        return import_module("models.datasets")
+    if name in ("datasets", "metrics"):
+        return import_module(f"models.{name}")
     if name in _HOME:
         return getattr(import_module(f"models.{_HOME[name]}"), name)
     raise AttributeError(f"module 'models' has no attribute {name!r}")

@@ -44,7 +44,7 @@ class CNF(Model):
     Args:
         shape: shape of one configuration.
         hidden: units of the hidden layers of the field; () without frequencies is a linear field, and a Gaussian law.
-        frequencies: k of the inputs cos j y_i and sin j y_i, j = 1 to k, beside y_i, which let the field be sharp; 0 for
+        frequencies: k of the inputs cos j y_i and sin j y_i, j = 1 to k, beside y_i, which let the field be sharp; 0:
             none, of time neither.
         objective: "flow_matching" or "likelihood".
         coupling: of noise and data in flow matching, "independent" or "optimal" within a batch.

@@ -12,8 +12,8 @@ from torch import nn
 def image_generator(latent: int, channels: Sequence[int], shape: tuple[int, ...], activation: str) -> nn.Sequential:
     """Return a network (n, latent) -> (n, *shape), the mirror image of `ebm.networks.convolutional`.
 
-    A linear layer makes a small image of many channels; each transposed layer of 4 x 4 filters doubles it, plus a row or
-    a column where the size it comes to is odd; a layer of 3 x 3 filters ends it.
+    A linear layer makes a small image of many channels; each transposed layer of 4 x 4 filters doubles it, and adds a
+    row or a column where the size it comes to is odd; a layer of 3 x 3 filters ends it.
 
     Args:
         latent: numbers of a code.
