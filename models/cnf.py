@@ -142,8 +142,8 @@ class CNF(Model):
     def as_energy(self, tolerance: float | None = None) -> TorchEnergy:
         """Return E(x) = -ln p(x), by the exact trace; ln Z at beta = 1 is zero but for the errors of the steps.
 
-        The steps are those that 500 samples of the model need, the same for all x: the energy of a configuration is
-        smooth and does not depend on the others in its batch.
+        The steps are those that 500 samples of the model need now, and then the same for all x: the energy of a
+        configuration is smooth and does not depend on the others in its batch.
 
         Args:
             tolerance: of a step, if not the model's; 1e-4 makes chains about twice as fast.

@@ -134,6 +134,8 @@ class GAN(Model):
     def value(self, x: Any, seed: int | None = None) -> float:
         """Return V(D, G), the mean over configurations (n, *shape) and as many samples: -2 ln 2 at the optimum.
 
+        The model is put in evaluation mode.
+
         Raises:
             ValueError: x does not fit.
         """

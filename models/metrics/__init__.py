@@ -1,13 +1,13 @@
 """How far samples of a model are from data, or from a density that is known.
 
     against a density           density_score: -ln p of samples, and the share where p = 0
-    through kernel densities    kernel_log_likelihood, best_bandwidth, overlap (Bhattacharyya and Hellinger, in the plane)
+    through kernel densities    kernel_log_likelihood, best_bandwidth; overlap (Bhattacharyya, Hellinger) in the plane
     between samples             mmd, sliced_wasserstein, two_sample_test
     of features of images       frechet_distance, frechet
 
-Samples are arrays (n, *shape), flattened to (n, d). No one of these numbers is enough: kernel densities are blurred, two
-samples cannot be told apart by a distance below its own error, and none but the first sees a mode that is missing in
-proportion to its weight. Where ln p of the model is known, the paired mean of ln p_true - ln p_model says more than all.
+Samples are arrays (n, *shape), flattened to (n, d). No one of these numbers is enough: kernel densities are blurred, a
+distance below its own error tells nothing apart, and samples without one of the modes have a good density score. Where
+ln p of the model is known, the paired mean of ln p_true - ln p_model over fresh data says more than all.
 """
 
 from models.metrics.density import DensityScore, density_score

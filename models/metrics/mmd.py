@@ -65,8 +65,8 @@ def two_sample_test(
 ) -> TwoSampleTest:  # fmt: skip
     """Return MMD^2 of samples x (n, d) and y (m, d) and its p-value among permutations of which is which.
 
-    The p-value is exact: if both have one law, it is at most a with probability at most a, whatever the law and n. Draws
-    must be independent.
+    The p-value is exact for independent draws: if both have one law, it is at most a with probability at most a,
+    whatever the law and n.
 
     Args:
         x, y: samples, at least two of each.
