@@ -1,6 +1,7 @@
 """The networks of machine learning, each also an energy, and the data they learn from.
 
-    generative          VAE
+    generative          VAE, DDPM
+    diffusion           Ancestral, DDIM, ReverseSDE, ProbabilityFlow, PredictorCorrector
     training            fit
     files               model.save(path), load(path)
     models.datasets     toy densities known exactly, and handwritten digits
@@ -16,8 +17,14 @@ _HOME = {
     "Model": "model",
     "load": "model",
     "VAE": "vae",
+    "DDPM": "ddpm",
+    "Ancestral": "diffusion_sampling",
+    "DDIM": "diffusion_sampling",
+    "ReverseSDE": "diffusion_sampling",
+    "ProbabilityFlow": "diffusion_sampling",
+    "PredictorCorrector": "diffusion_sampling",
 }
-SAVED = ("VAE",)  # the models that `load` knows
+SAVED = ("VAE", "DDPM")  # the models that `load` knows
 
 __all__ = [*_HOME, "datasets"]
 
