@@ -34,7 +34,7 @@ def exact_divergence(field: Field, x: torch.Tensor, now: float) -> tuple[torch.T
     value, pull = _derivatives(field, x, now)
     numbers = x[0].numel()
     units = torch.eye(numbers, dtype=x.dtype, device=x.device).reshape(numbers, 1, *x.shape[1:]).expand(-1, *x.shape)
-    return value, sum((pull(unit).flatten(1)[:, i] for i, unit in enumerate(units)), torch.zeros_like(x[:, 0]))
+    return value, torch.stack([pull(unit).flatten(1)[:, i] for i, unit in enumerate(units)]).sum(0)
 
 
 def probed_divergence(probes: torch.Tensor) -> Divergence:
