@@ -18,11 +18,11 @@ _HOME = {
     "load": "model",
     "VAE": "vae",
     "DDPM": "ddpm",
-    "Ancestral": "diffusion_sampling",
-    "DDIM": "diffusion_sampling",
-    "ReverseSDE": "diffusion_sampling",
-    "ProbabilityFlow": "diffusion_sampling",
-    "PredictorCorrector": "diffusion_sampling",
+    "Ancestral": "diffusion_chains",
+    "DDIM": "diffusion_chains",
+    "ReverseSDE": "diffusion_equations",
+    "ProbabilityFlow": "diffusion_equations",
+    "PredictorCorrector": "predictor_corrector",
 }
 SAVED = ("VAE", "DDPM")  # the models that `load` knows
 

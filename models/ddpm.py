@@ -1,4 +1,4 @@
-"""Denoising diffusion (Sohl-Dickstein et al. 2015; Ho, Jain and Abbeel 2020): data come out of noise in many small steps.
+"""Denoising diffusion (Sohl-Dickstein et al. 2015; Ho, Jain and Abbeel 2020): data out of noise in many small steps.
 
 With y the data in units of their width, from their mean, and T levels of noise (`models.noise_schedules`),
 
@@ -25,18 +25,19 @@ from ebm import TorchEnergy
 from ebm.energy import check_shape, finite_number
 from ebm.networks import check_activation, check_sizes
 from models.batches import as_tensors
-from models.diffusion_sampling import Ancestral, Sampler
+from models.diffusion_chains import Ancestral
+from models.diffusion_walk import Sampler
 from models.model import Model
 from models.noise_conditioned import NoiseConditionedMLP
 from models.noise_schedules import noise_schedule
+from models.noisy_score import NoisyScore
 from models.predictions import PREDICTIONS, Prediction, prediction, scales, target
-from models.probability_flow import exact_divergence, flow_and_gain, probed_divergence
+from models.probability_flow import estimate_log_prob, exact_divergence, log_density, log_prob
 from models.streams import seeded
 from models.unet import UNet
-from models.vae import LogProbability, standard_normal
+from models.vae import LogProbability
 from samplers import protocols
 
-NUMBERS = 200_000  # of a batch whose likelihood is computed at once
 RANGE = (0.1, 10.0)  # of the root mean square of data in units of data_width
 
 
@@ -48,7 +49,8 @@ class DDPM(Model):
         steps: levels of noise T.
         schedule: "linear" or "cosine".
         predict: what the network says: "epsilon", "x0" or "v".
-        hidden: units of the hidden layers of a fully connected network.
+        hidden: units of the hidden layers of a fully connected network (`models.noise_conditioned`).
+        waves: frequencies at which that network sees every number, doubling from 1 / data_width; 0: it sees only x.
         channels: channels of a U-Net at each resolution, which the network then is.
         network: a torch module of your own instead, from x_t (n, *shape) and lambda (n,) to (n, *shape); such a model
             cannot be saved.
@@ -73,7 +75,7 @@ class DDPM(Model):
 
     def __init__(
         self, shape: Any, *, steps: int = 1000, schedule: str = "linear", predict: str = "v",
-        hidden: Sequence[int] = (256, 256, 256), channels: Sequence[int] | None = None,
+        hidden: Sequence[int] = (128, 128), waves: int = 4, channels: Sequence[int] | None = None,
         network: torch.nn.Module | None = None, data_mean: float = 0.0, data_width: float = 1.0,
         activation: str = "SiLU", seed: int | None = None,
     ) -> None:  # fmt: skip
@@ -84,16 +86,18 @@ class DDPM(Model):
         check_activation(activation)
         data_mean = finite_number(data_mean, "data_mean")
         protocols.check_positive(data_width, "data_width")
+        protocols.check_positive(waves, "waves", integer=True, zero=True)
         super().__init__({
             "shape": shape, "steps": steps, "schedule": schedule, "predict": predict, "hidden": hidden,
-            "channels": channels, "data_mean": data_mean, "data_width": float(data_width), "activation": activation,
+            "waves": waves, "channels": channels, "data_mean": data_mean, "data_width": float(data_width),
+            "activation": activation,
         })  # fmt: skip
         self.levels = noise_schedule(schedule, steps)
         self.shape, self.predict, self.data_mean, self.data_width = shape, predict, data_mean, float(data_width)
         self.saved = network is None
         with seeded(seed):
             if network is None and channels is None:
-                network = NoiseConditionedMLP(shape, hidden, activation)
+                network = NoiseConditionedMLP(shape, hidden, waves, activation)
             self.network = UNet(shape, channels, activation) if network is None else network
 
     @property
@@ -118,6 +122,10 @@ class DDPM(Model):
     def standardised(self, x: torch.Tensor) -> torch.Tensor:
         """Return data in units of their width, from their mean."""
         return (x - self.data_mean) / self.data_width
+
+    def seen(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
+        """Return x_t of data with noise, x_0 + sigma xi in their unit, at the level of that noise."""
+        return self.standardised(x) * math.sqrt(1.0 / (1.0 + math.exp(-log_snr)))
 
     def prediction(self, x: torch.Tensor, log_snr: torch.Tensor | float) -> Prediction:
         """Return what is known of x_t (n, *shape), of standardised data, at levels lambda (n,), or at one."""
@@ -157,11 +165,6 @@ class DDPM(Model):
             y = (sampler or Ancestral()).run(self, x)
         return (self.data_mean + self.data_width * y).cpu().numpy()
 
-    def log_density(self, x: torch.Tensor, sigma: float | None = None, steps: int = 64) -> torch.Tensor:
-        """Return ln p, (n,), of a tensor x (n, *shape) with its graph; see `log_prob`."""
-        return self._flow_back(x, self._level(sigma), steps, exact_divergence)
-
-    @torch.no_grad()
     def log_prob(self, x: Any, sigma: float | None = None, steps: int = 64) -> np.ndarray:
         """Return ln p, (n,), of the density of the probability flow, smoothed by noise sigma, in nats.
 
@@ -176,49 +179,46 @@ class DDPM(Model):
             ValueError: x does not fit, or sigma is beyond the levels.
         """
         protocols.check_positive(steps, "steps", integer=True)
-        parts = self._configurations(x).split(max(1, NUMBERS // math.prod(self.shape) ** 2))
-        return torch.cat([self.log_density(part, sigma, steps) for part in parts]).double().cpu().numpy()
+        return log_prob(self, self._configurations(x), self.level(sigma), steps)
 
-    @torch.no_grad()
     def log_prob_estimate(
         self, x: Any, probes: int = 10, seed: int | None = None, sigma: float | None = None, steps: int = 64
     ) -> LogProbability:
         """Return ln p as `log_prob` does, but with the divergence estimated by random signs, and the error of that.
 
-        Each estimate is unbiased (Hutchinson 1990; Grathwohl et al. 2019).
+        It is unbiased, and needs one derivative a probe (Hutchinson 1990; Grathwohl et al. 2019).
 
         Args:
+            x: configurations (n, *shape).
             probes: vectors of signs a configuration, at least 2.
             seed: of the signs.
+            sigma, steps: as of `log_prob`.
+
+        Raises:
+            ValueError: an argument is out of range.
         """
         protocols.check_positive(probes, "probes", integer=True)
         if probes < 2:
             raise ValueError(f"probes must be at least 2, for an error, got {probes}")
         protocols.check_positive(steps, "steps", integer=True)
-        tensor, found = self._configurations(x), []
         with seeded(seed):
-            for part in tensor.split(max(1, NUMBERS // (probes * math.prod(self.shape)))):
-                signs = torch.randint(0, 2, (probes, *part.shape), device=part.device).to(part) * 2.0 - 1.0
-                found.append(self._flow_back(part, self._level(sigma), steps, probed_divergence(signs)).double())
-        logs = torch.cat(found, 1).cpu().numpy()
-        return LogProbability(logs.mean(0), logs.std(0, ddof=1) / math.sqrt(probes))
+            return estimate_log_prob(self, self._configurations(x), self.level(sigma), steps, probes)
 
-    def at_noise(self, sigma: float) -> "NoisyScore":
+    def at_noise(self, sigma: float) -> NoisyScore:
         """Return the score of the density of x + sigma xi, with x from the data; sigma in their unit.
 
         Raises:
             ValueError: sigma is beyond the levels that the network has learned.
         """
-        self._level(sigma)
-        return NoisyScore(self, float(sigma))
+        return NoisyScore(self, float(sigma), self.level(sigma))
 
     def as_energy(self, sigma: float | None = None, steps: int = 64) -> TorchEnergy:
         """Return E(x) = -ln p(x) by the probability flow, smoothed by noise sigma; ln Z = 0. See `log_prob`."""
-        self._level(sigma)
+        level = self.level(sigma)
         protocols.check_positive(steps, "steps", integer=True)
 
         def energy(x: torch.Tensor) -> torch.Tensor:
-            return -self.log_density(x.to(self.dtype), sigma, steps).double()
+            return -log_density(self, x.to(self.dtype), level, steps, exact_divergence).double()
 
         return TorchEnergy(energy, shape=self.shape, device=self.device)
 
@@ -230,18 +230,10 @@ class DDPM(Model):
 
     def velocity(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
         """Return dx/dlambda of the probability flow, (n, *shape), for x_t of standardised data."""
-        return -0.5 * math.sqrt(_sigmoid(log_snr) * _sigmoid(-log_snr)) * self.prediction(x, log_snr).v
+        alpha, sigma = scales(torch.as_tensor(log_snr, dtype=x.dtype, device=x.device), x)
+        return -0.5 * alpha * sigma * self.prediction(x, log_snr).v
 
-    def _flow_back(self, x: torch.Tensor, start: float, steps: int, divergence: Any) -> torch.Tensor:
-        """Return ln p of configurations seen through noise of a level, from ln N(0, 1) at the last."""
-        alpha = math.sqrt(_sigmoid(start))
-        end, gain = flow_and_gain(
-            self.velocity, alpha * self.standardised(x), start, float(self.levels.log_snr[-1]), steps, divergence
-        )
-        shrinkage = math.prod(self.shape) * math.log(alpha / self.data_width)
-        return standard_normal(end.flatten(1)) + gain + shrinkage
-
-    def _level(self, sigma: float | None) -> float:
+    def level(self, sigma: float | None) -> float:
         """Return lambda of a width of noise; of None, that of the first level."""
         if sigma is None:
             return float(self.levels.log_snr[0])
@@ -257,25 +249,3 @@ class DDPM(Model):
             need = ", ".join(map(str, self.shape))
             raise ValueError(f"x must be configurations of shape (n, {need}), got {tuple(tensor.shape)}")
         return tensor.to(dtype=self.dtype, device=self.device)
-
-
-class NoisyScore:
-    """The score of a `DDPM` at one noise, as the samplers see it: shape, domain and `grad`, and no energy."""
-
-    domain = "real"
-
-    def __init__(self, model: DDPM, sigma: float) -> None:
-        self.model, self.sigma, self.shape = model, sigma, model.shape
-
-    @torch.no_grad()
-    def grad(self, x: np.ndarray) -> np.ndarray:
-        """Return minus the score, epsilon / sigma, (n, *shape)."""
-        model, level = self.model, self.model._level(self.sigma)
-        tensor = torch.as_tensor(protocols.check_configurations(x, self), dtype=model.dtype, device=model.device)
-        alpha = math.sqrt(_sigmoid(level))
-        epsilon = model.prediction(alpha * model.standardised(tensor), level).epsilon
-        return epsilon.double().cpu().numpy() / self.sigma
-
-
-def _sigmoid(value: float) -> float:
-    return 1.0 / (1.0 + math.exp(-value))

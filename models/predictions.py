@@ -6,7 +6,8 @@
 
 Each gives the others, and the score of the density of x_t, of which the best epsilon is a multiple (Vincent 2011):
 
-    x_0 = (x_t - sigma epsilon) / alpha = alpha x_t - sigma v,      epsilon = (x_t - alpha x_0) / sigma = sigma x_t + alpha v,
+    x_0 = (x_t - sigma epsilon) / alpha = alpha x_t - sigma v
+    epsilon = (x_t - alpha x_0) / sigma = sigma x_t + alpha v
     epsilon* = <epsilon | x_t> = -sigma d ln p_t(x_t) / dx_t
 """
 

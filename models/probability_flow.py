@@ -9,10 +9,16 @@ and knows no schedule. It is solved by the Runge-Kutta method of fourth order in
 is smooth, and of each configuration alone: an adaptive step would depend on who shares the batch.
 """
 
+import math
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 
+from models.vae import LogProbability, standard_normal
+
+NUMBERS = 200_000  # of derivatives of a batch, that are computed at once
 Field = Callable[[torch.Tensor, float], torch.Tensor]  # f: x (n, *shape) and lambda -> (n, *shape)
 Divergence = Callable[[Field, torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]]  # f and div f (..., n)
 
@@ -27,6 +33,42 @@ def flow_and_gain(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return where x goes, and the integral of div f along the way: ln p at the start is ln p at the end plus it."""
     return _runge_kutta(lambda x, now: divergence(field, x, now), x, start, end, steps)
+
+
+def log_density(model: Any, x: torch.Tensor, log_snr: float, steps: int, divergence: Divergence) -> torch.Tensor:
+    """Return ln p, (..., n), of a tensor x (n, *shape) through the noise of a level, with its graph.
+
+    The density is N(0, 1) at the last level and flows to this one; there it is that of x, scaled.
+
+    Args:
+        model: a `DDPM`.
+        x: data with noise, in their unit.
+        log_snr: lambda of the noise.
+    """
+    start, last = model.seen(x, log_snr), float(model.levels.log_snr[-1])
+    end, gain = flow_and_gain(model.velocity, start, log_snr, last, steps, divergence)
+    shrinkage = -0.5 * math.log1p(math.exp(-log_snr)) - math.log(model.data_width)  # ln of alpha / width
+    return standard_normal(end.flatten(1)) + gain + math.prod(model.shape) * shrinkage
+
+
+@torch.no_grad()
+def log_prob(model: Any, x: torch.Tensor, log_snr: float, steps: int) -> np.ndarray:
+    """Return ln p, (n,), with the exact divergence."""
+    parts = x.split(max(1, NUMBERS // math.prod(model.shape) ** 2))
+    return (
+        torch.cat([log_density(model, part, log_snr, steps, exact_divergence) for part in parts]).double().cpu().numpy()
+    )
+
+
+@torch.no_grad()
+def estimate_log_prob(model: Any, x: torch.Tensor, log_snr: float, steps: int, probes: int) -> LogProbability:
+    """Return ln p, (n,), with the divergence along random signs, and its error."""
+    found = []
+    for part in x.split(max(1, NUMBERS // (probes * math.prod(model.shape)))):
+        signs = torch.randint(0, 2, (probes, *part.shape)).to(part) * 2.0 - 1.0
+        found.append(log_density(model, part, log_snr, steps, probed_divergence(signs)).double())
+    logs = torch.cat(found, 1).cpu().numpy()
+    return LogProbability(logs.mean(0), logs.std(0, ddof=1) / math.sqrt(probes))
 
 
 def exact_divergence(field: Field, x: torch.Tensor, now: float) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""A small U-Net (Ronneberger, Fischer and Brox 2015; Ho, Jain and Abbeel 2020): images in, images out, at a noise level.
+"""A small U-Net (Ronneberger, Fischer and Brox 2015; Ho, Jain and Abbeel 2020): from images at a noise to images.
 
 At each resolution a residual block of two 3 x 3 convolutions on the way down and one on the way up, which also sees
 what was there on the way down; the level of noise scales and shifts the channels within each block.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from models.noise_conditioned import WAVES, Waves
+from models.noise_conditioned import Level
 
 GROUPS = 4  # of channels that are normalised together
 
@@ -17,18 +17,18 @@ GROUPS = 4  # of channels that are normalised together
 class Block(nn.Module):
     """A residual block: x + convolution(normalised, scaled and shifted by the level, convolution(normalised x))."""
 
-    def __init__(self, inputs: int, outputs: int, levels: int, activation: str) -> None:
+    def __init__(self, inputs: int, outputs: int, features: int, activation: str) -> None:
         super().__init__()
         make = getattr(nn, activation)
         self.first = nn.Sequential(nn.GroupNorm(GROUPS, inputs), make(), nn.Conv2d(inputs, outputs, 3, padding=1))
-        self.level = nn.Linear(levels, 2 * outputs)
+        self.steer = nn.Linear(features, 2 * outputs)
         self.norm = nn.GroupNorm(GROUPS, outputs)
         self.second = nn.Sequential(make(), nn.Conv2d(outputs, outputs, 3, padding=1))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-        """Return the block of x (n, inputs, height, width) at the level's features (n, levels)."""
-        scale, shift = self.level(level)[:, :, None, None].chunk(2, 1)
+        """Return the block of x (n, inputs, height, width) at the level's features (n, features)."""
+        scale, shift = self.steer(level)[:, :, None, None].chunk(2, 1)
         return self.skip(x) + self.second(self.norm(self.first(x)) * (1.0 + scale) + shift)
 
 
@@ -54,25 +54,28 @@ class UNet(nn.Module):
             )
         if any(c % GROUPS for c in channels):
             raise ValueError(f"channels must be multiples of {GROUPS}, got {tuple(channels)}")
-        depth, levels = 1 if len(shape) == 2 else shape[0], 4 * channels[0]
-        self.levels = nn.Sequential(Waves(), nn.Linear(2 * WAVES, levels), getattr(nn, activation)())
-        self.enter = nn.Conv2d(depth, channels[0], 3, padding=1)
+        self.depth, features = 1 if len(shape) == 2 else shape[0], 4 * channels[0]
+        self.level = Level(features, activation)
+        self.enter = nn.Conv2d(self.depth, channels[0], 3, padding=1)
         self.down, self.up, self.shrink, self.grow = (nn.ModuleList() for _ in range(4))
         for i, c in enumerate(channels):
-            self.down.append(Block(c, c, levels, activation))
-            self.up.append(Block(2 * c, c, levels, activation))
+            self.down.append(Block(c, c, features, activation))
+            self.up.append(Block(2 * c, c, features, activation))
             if i + 1 < len(channels):
                 self.shrink.append(nn.Conv2d(c, channels[i + 1], 3, stride=2, padding=1))
-                self.grow.append(nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(channels[i + 1], c, 3, padding=1)))
-        self.middle = Block(channels[-1], channels[-1], levels, activation)
+                self.grow.append(
+                    nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(channels[i + 1], c, 3, padding=1))
+                )
+        self.middle = Block(channels[-1], channels[-1], features, activation)
         self.leave = nn.Sequential(
-            nn.GroupNorm(GROUPS, channels[0]), getattr(nn, activation)(), nn.Conv2d(channels[0], depth, 3, padding=1)
+            nn.GroupNorm(GROUPS, channels[0]),
+            getattr(nn, activation)(),
+            nn.Conv2d(channels[0], self.depth, 3, padding=1),
         )
-        self.depth = depth
 
     def forward(self, x: torch.Tensor, log_snr: torch.Tensor) -> torch.Tensor:
         """Return the network's output."""
-        level = self.levels(log_snr)
+        level = self.level(log_snr)
         h = self.enter(x.reshape(len(x), self.depth, *x.shape[-2:]))
         seen = []
         for i, block in enumerate(self.down):

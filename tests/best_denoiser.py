@@ -1,4 +1,4 @@
-"""The best denoiser of a mixture of round Gaussians as a network, so that what a diffusion model does with it is exact."""
+"""The best denoiser of a mixture of round Gaussians, as a network: what a diffusion model does with it is exact."""
 
 from typing import Any
 

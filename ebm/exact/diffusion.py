@@ -1,7 +1,8 @@
 """What diffusion models do exactly where their best denoiser is known: Gaussians, and mixtures of them.
 
-Noise enters as x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon, t = 1 ... T with abar falling from about 1 to about 0,
-and the best denoiser is epsilon*(x, t) = <epsilon | x_t = x> = -sqrt(1 - abar_t) d ln p_t(x) / dx. For data ~ N(0, variance)
+Noise enters as x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon, with abar_t falling from about 1 to about 0 for
+t = 1 ... T, and the best denoiser is epsilon*(x, t) = <epsilon | x_t = x> = -sqrt(1 - abar_t) d ln p_t(x) / dx. For data
+~ N(0, variance)
 
     p_t = N(0, v_t),      v_t = abar_t variance + 1 - abar_t,      epsilon* = sqrt(1 - abar_t) x / v_t
 
@@ -10,6 +11,7 @@ variance follows step by step. A mean of the data leaves all this as it is. The 
 formulas.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, Literal
@@ -55,9 +57,9 @@ def best_epsilon(energy: Gaussian | GaussianMixture, x: Any, alpha_bar: float) -
 
 
 def ddpm_variance(variance: float, alpha_bar: ArrayLike, posterior: Literal["beta", "beta_tilde"] = "beta") -> float:
-    """Return the variance of samples of the reversed chain of Ho, Jain and Abbeel (2020), without noise in its last step.
+    """Return the variance of samples of the reversed chain (Ho, Jain and Abbeel 2020), its last step without noise.
 
-        x_{t-1} = A_t x_t + s_t z,      A_t = (1 - beta_t / v_t) / sqrt(1 - beta_t),      beta_t = 1 - abar_t / abar_{t-1}
+        x_{t-1} = A_t x_t + s_t z,    A_t = (1 - beta_t / v_t) / sqrt(1 - beta_t),    beta_t = 1 - abar_t / abar_{t-1}
         s_t^2 = beta_t, or beta~_t = beta_t (1 - abar_{t-1}) / (1 - abar_t)
 
     Args:
@@ -110,15 +112,16 @@ def ddim_variance(variance: float, alpha_bar: ArrayLike, eta: float = 0.0) -> fl
 
 
 def sde_variance(variance: float, alpha_bar: ArrayLike) -> float:
-    """Return the variance after Euler-Maruyama steps of the reversed stochastic equation (Song et al. 2021), down to level 1.
+    """Return the variance after Euler-Maruyama steps of the reversed stochastic equation, down to level 1.
 
-        x' = (1 + B / 2 - B / v) x + sqrt(B) z,      B = ln(abar' / abar)
+        x' = (1 + B / 2 - B / v) x + sqrt(B) z,      B = ln(abar' / abar)       (Song et al. 2021)
 
     Args:
         variance: of the data, positive.
         alpha_bar: abar of the levels visited, (S + 1,) for S steps, falling, below 1.
     Returns:
-        the variance of x / sqrt(abar_1), in the unit of the data; many steps bring it to variance + (1 - abar_1) / abar_1.
+        the variance of x / sqrt(abar_1), in the unit of the data, which many steps bring to
+        variance + (1 - abar_1) / abar_1.
     Raises:
         ValueError: an argument is out of range.
 
@@ -135,9 +138,9 @@ def sde_variance(variance: float, alpha_bar: ArrayLike) -> float:
 
 
 def ode_variance(variance: float, start: float, end: float = 1.0) -> float:
-    """Return the variance at which the probability flow (Song et al. 2021) ends, solved exactly from N(0, 1) at abar = start.
+    """Return the variance at which the probability flow ends, solved exactly from N(0, 1) at abar = start.
 
-        Var(x_end) / Var(x_start) = v_end / v_start
+        Var(x_end) / Var(x_start) = v_end / v_start      (Song et al. 2021)
 
     Args:
         variance: of the data, positive.
@@ -161,7 +164,7 @@ def ode_variance(variance: float, start: float, end: float = 1.0) -> float:
 def _follow(variance: float, path: list[float], step: Callable[[float, float, float], tuple[float, float]]) -> float:
     """Return the variance of x / sqrt(abar) at the end of a path of abar, by steps that multiply x and add noise."""
     variance, found = positive(variance, "variance"), 1.0
-    for now, then in zip(path[:-1], path[1:], strict=True):
+    for now, then in itertools.pairwise(path):
         factor, noise = step(now, then, _smoothed(variance, now))
         found = factor**2 * found + noise
     return found / path[-1]

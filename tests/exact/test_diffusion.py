@@ -89,9 +89,7 @@ def test_variances_follow_the_steps_as_the_papers_write_them(variance: float, ke
     for eta in (0.0, 0.4, 1.0):
         assert ddim_variance(variance, abar, eta) == pytest.approx(pushed(variance, abar, implicit(eta)), rel=1e-9)
     for name, tilde in (("beta", False), ("beta_tilde", True)):
-        assert ddpm_variance(variance, abar, name) == pytest.approx(
-            pushed(variance, abar, ancestral(tilde)), rel=1e-9
-        )
+        assert ddpm_variance(variance, abar, name) == pytest.approx(pushed(variance, abar, ancestral(tilde)), rel=1e-9)
     assert ddim_variance(variance, abar, 1.0) == pytest.approx(ddpm_variance(variance, abar, "beta_tilde"), rel=1e-12)
 
 

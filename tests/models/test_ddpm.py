@@ -160,7 +160,9 @@ def test_annealed_langevin_takes_the_model() -> None:
 def test_a_score_is_no_energy() -> None:
     model = best()
     level = model.at_noise(0.5)
-    assert samplers.sample(level, samplers.Langevin(0.01), draws=3, warmup=2, seed=1, progress=False).x.shape[2:] == (2,)
+    assert samplers.sample(level, samplers.Langevin(0.01), draws=3, warmup=2, seed=1, progress=False).x.shape[2:] == (
+        2,
+    )
     for sampler in (samplers.MALA(), samplers.HMC(), samplers.Metropolis("gaussian")):
         for thing in (level, model):
             with pytest.raises(TypeError, match="energy"):
@@ -230,7 +232,10 @@ def test_errors_name_the_argument(changes: dict[str, Any], message: str) -> None
     ("call", "message"),
     [
         (lambda m: m.sample(0), "n must be"),
-        (lambda m: m.sample(2, sampler=models.DDIM(31)), "steps must be at most the 30 of the model's schedule, got 31"),
+        (
+            lambda m: m.sample(2, sampler=models.DDIM(31)),
+            "steps must be at most the 30 of the model's schedule, got 31",
+        ),
         (lambda m: m.sample(2, sampler=models.ReverseSDE(30)), "steps must be at most 29"),
         (lambda m: m.at_noise(1e-4), "sigma must be within the model's levels, from .*, got 0.0001"),
         (lambda m: m.at_noise(1e9), "sigma must be within the model's levels"),

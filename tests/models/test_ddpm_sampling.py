@@ -1,5 +1,6 @@
 """What each sampler of a diffusion model makes of Gaussian data, against the closed forms; and how they are related."""
 
+import itertools
 import math
 from typing import Any
 
@@ -12,6 +13,7 @@ from scipy import stats
 
 import models
 from ebm.exact import ddim_variance, ddpm_variance, ode_variance, sde_variance
+from models.probability_flow import flow
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -78,8 +80,6 @@ def test_the_flow_is_where_ddim_tends_and_goes_back_to_where_it_came_from() -> N
         errors = [(models.DDIM(steps).run(model, x) - end).abs().max().item() for steps in (1000, 2000)]
         back = math.sqrt(model.levels.alpha_bar[0]) * end
         first, last = model.levels.log_snr[[0, -1]]
-        from models.probability_flow import flow
-
         start = flow(model.velocity, back, first, last, 200)
     assert errors[1] < 0.01
     assert torch.allclose(start, x, rtol=0, atol=1e-6)
@@ -92,7 +92,7 @@ def test_the_corrector_is_langevin_at_each_level(predictor: Any) -> None:
     sampler = models.PredictorCorrector(predictor, corrections=corrections, rate=rate)
     x = model.sample(4000, seed=7, sampler=sampler) / WIDTH
     path, exact = predictor.path(model.levels), 1.0
-    for now, then in zip(path[:-1], path[1:], strict=True):
+    for now, then in itertools.pairwise(path):
         with torch.no_grad():  # a step is linear: its factor, and the noise it adds
             factor = _mean_step(predictor, model, now, then)
         exact = factor**2 * exact + _noise(predictor, now, then)
