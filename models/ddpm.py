@@ -74,7 +74,7 @@ class DDPM(Model):
     score_only = True  # a family of densities, one for each noise: none of them is this object's own
 
     def __init__(
-        self, shape: Any, *, steps: int = 1000, schedule: str = "linear", predict: str = "v",
+        self, shape: Any, *, steps: int = 1000, schedule: str = "cosine", predict: str = "v",
         hidden: Sequence[int] = (128, 128), waves: int = 4, channels: Sequence[int] | None = None,
         network: torch.nn.Module | None = None, data_mean: float = 0.0, data_width: float = 1.0,
         activation: str = "SiLU", seed: int | None = None,

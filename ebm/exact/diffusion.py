@@ -1,8 +1,8 @@
 """What diffusion models do exactly where their best denoiser is known: Gaussians, and mixtures of them.
 
 Noise enters as x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon, with abar_t falling from about 1 to about 0 for
-t = 1 ... T, and the best denoiser is epsilon*(x, t) = <epsilon | x_t = x> = -sqrt(1 - abar_t) d ln p_t(x) / dx. For data
-~ N(0, variance)
+t = 1 ... T, and the best denoiser is epsilon*(x, t) = <epsilon | x_t = x> = -sqrt(1 - abar_t) d ln p_t(x) / dx. For
+data ~ N(0, variance)
 
     p_t = N(0, v_t),      v_t = abar_t variance + 1 - abar_t,      epsilon* = sqrt(1 - abar_t) x / v_t
 

@@ -210,7 +210,7 @@ def test_data_that_do_not_fit_are_refused(data: np.ndarray, message: str) -> Non
     ("changes", "message"),
     [
         ({"steps": 0}, "steps must be a positive integer, got 0"),
-        ({"steps": 20}, 'steps must be at least 21 for schedule="linear"'),
+        ({"steps": 20, "schedule": "linear"}, 'steps must be at least 21 for schedule="linear"'),
         ({"steps": 1, "schedule": "cosine"}, 'steps must be at least 2 for schedule="cosine"'),
         ({"schedule": "square"}, 'schedule must be "linear" or "cosine"'),
         ({"predict": "noise"}, 'predict must be "epsilon", "x0" or "v"'),
