@@ -20,11 +20,11 @@ from ebm import TorchEnergy
 from ebm.energy import check_shape, finite_array
 from ebm.networks import check_sizes, sites
 from models.batches import as_tensors
+from models.decoders import standard_normal
 from models.flow_matching import COUPLINGS, matching_loss
 from models.model import Model
 from models.ode import Velocity, times_needed, transport, transport_with_volume
 from models.streams import seeded
-from models.vae import standard_normal
 from models.velocity import VelocityField
 from samplers import protocols
 

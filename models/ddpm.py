@@ -27,6 +27,7 @@ from ebm.networks import check_activation, check_sizes
 from models.batches import as_tensors
 from models.diffusion_chains import Ancestral
 from models.diffusion_walk import Sampler
+from models.importance import LogProbability
 from models.model import Model
 from models.noise_conditioned import NoiseConditionedMLP
 from models.noise_schedules import noise_schedule
@@ -35,7 +36,6 @@ from models.predictions import PREDICTIONS, Prediction, prediction, scales, targ
 from models.probability_flow import estimate_log_prob, exact_divergence, log_density, log_prob
 from models.streams import seeded
 from models.unet import UNet
-from models.vae import LogProbability
 from samplers import protocols
 
 RANGE = (0.1, 10.0)  # of the root mean square of data in units of data_width

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.vae import LogProbability, standard_normal
+from models.decoders import standard_normal
+from models.importance import LogProbability
 
 NUMBERS = 200_000  # of derivatives of a batch, that are computed at once
 Field = Callable[[torch.Tensor, float], torch.Tensor]  # f: x (n, *shape) and lambda -> (n, *shape)

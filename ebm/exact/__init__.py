@@ -15,11 +15,8 @@ beta are single numbers.
     quadrature.py       ln Z of a continuous energy in one or two dimensions
     kramers.py          rate of barrier crossing: asymptotic, and from the Fokker-Planck operator
     integrators.py      what ULA and BAOAB sample on a harmonic well at a finite step
-<<<<<<< HEAD
     ppca.py             probabilistic PCA: likelihood, its maximum, posterior of the codes
-=======
     diffusion.py        what diffusion models do to Gaussians, and their best denoiser for mixtures
->>>>>>> diffusion
     tfim.py             ground state of the transverse-field Ising ring of n spins
 """
 
