@@ -24,7 +24,7 @@ import torch
 from ebm import TorchEnergy
 from ebm.energy import check_shape, finite_number
 from ebm.networks import check_activation, check_sizes
-from models.batches import as_tensors
+from models.batches import as_tensors, check_rows
 from models.diffusion_chains import Ancestral
 from models.diffusion_walk import Sampler
 from models.importance import LogProbability
@@ -107,11 +107,7 @@ class DDPM(Model):
 
     def check(self, data: Any) -> None:
         """Raise unless these are configurations of the right shape, and about as wide as the model was told."""
-        shape = tuple(data.shape[1:]) if isinstance(data, torch.Tensor) else "several arrays"
-        if shape != self.shape:
-            raise ValueError(
-                f"data must be configurations of shape (n, {', '.join(map(str, self.shape))}), got {shape}"
-            )
+        check_rows(data, self.shape)
         width = float(self.standardised(data).square().mean().sqrt())
         if not RANGE[0] < width < RANGE[1]:
             raise ValueError(

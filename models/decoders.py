@@ -18,7 +18,7 @@ from ebm import TorchEnergy
 from ebm.energy import check_shape
 from ebm.networks import check_activation, check_sizes, fully_connected, sites
 from models import convolutional
-from models.batches import as_tensors
+from models.batches import as_tensors, check_rows, check_unit
 from samplers import protocols
 
 LIKELIHOODS = ("bernoulli", "gaussian")
@@ -69,15 +69,9 @@ class Decoder(nn.Module):
 
     def check(self, data: Any) -> None:
         """Raise unless these are configurations of the right shape and range."""
-        shape = tuple(data.shape[1:]) if isinstance(data, torch.Tensor) else "several arrays"
-        if shape != self.shape:
-            raise ValueError(
-                f"data must be configurations of shape (n, {', '.join(map(str, self.shape))}), got {shape}"
-            )
-        if self.likelihood == "bernoulli" and not ((data >= 0) & (data <= 1)).all():
-            raise ValueError(
-                f"data must lie in [0, 1] for a Bernoulli decoder, got {data.min().item():g} to {data.max().item():g}"
-            )
+        check_rows(data, self.shape)
+        if self.likelihood == "bernoulli":
+            check_unit(data, "a Bernoulli decoder")
 
     def configurations(self, x: Any) -> torch.Tensor:
         """Return configurations (n, *shape) as a tensor of this precision, on this device.

@@ -26,7 +26,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ebm import TorchEnergy
 from ebm.energy import check_shape
 from ebm.networks import check_image, check_sizes, convolutional, fully_connected, sites
-from models.batches import as_tensors
+from models.batches import as_tensors, check_rows, check_unit
 from models.dcgan import image_generator
 from models.model import Model
 from models.streams import seeded
@@ -96,15 +96,9 @@ class GAN(Model):
 
     def check(self, data: Any) -> None:
         """Raise unless these are configurations of the right shape and range."""
-        shape = tuple(data.shape[1:]) if isinstance(data, torch.Tensor) else "several arrays"
-        if shape != self.shape:
-            raise ValueError(
-                f"data must be configurations of shape (n, {', '.join(map(str, self.shape))}), got {shape}"
-            )
-        if self.output == "unit" and not ((data >= 0) & (data <= 1)).all():
-            raise ValueError(
-                f'data must lie in [0, 1] for output="unit", got {data.min().item():g} to {data.max().item():g}'
-            )
+        check_rows(data, self.shape)
+        if self.output == "unit":
+            check_unit(data, 'output="unit"')
 
     def logit(self, x: torch.Tensor) -> torch.Tensor:
         """Return d(x), (n,), the logit of D, of configurations (n, *shape)."""
