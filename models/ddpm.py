@@ -96,9 +96,9 @@ class DDPM(Model):
         self.shape, self.predict, self.data_mean, self.data_width = shape, predict, data_mean, float(data_width)
         self.saved = network is None
         with seeded(seed):
-            if network is None and channels is None:
-                network = NoiseConditionedMLP(shape, hidden, waves, activation)
-            self.network = UNet(shape, channels, activation) if network is None else network
+            if network is None and channels is not None:
+                network = UNet(shape, channels, activation)
+            self.network = network or NoiseConditionedMLP(shape, hidden, waves, activation)
 
     @property
     def noise(self) -> np.ndarray:
