@@ -38,7 +38,7 @@ def midpoints(half: float, count: int) -> tuple[np.ndarray, float]:
 
 
 def test_a_linear_field_carries_noise_to_the_gaussian_of_its_closed_form() -> None:
-    mean, width = np.array([1.0, -2.0, 0.5]), np.array([2.0, 0.5, 1.0])
+    mean, width = np.array([1.0, -2.0, 0.5]), np.array([2.0, 0.4, 1.3])
     cnf = models.CNF((3,), hidden=(), frequencies=0, mean=mean, width=width, seed=0).double()
     layer, rng = cnf.velocity.network[0], np.random.default_rng(1)
     A, b, c = rng.normal(size=(3, 3)), rng.normal(size=3), rng.normal(size=3)
