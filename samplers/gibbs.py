@@ -113,6 +113,7 @@ class Gibbs(Sampler):
                 f"Gibbs needs a discrete energy (spin, binary or states) or one with layers (`block_gibbs`), "
                 f"got {protocols.name_of(energy)} (domain {energy.domain!r})"
             )
+        protocols.check_flips(energy, "Gibbs")
 
     def start(self, energy: Any, state: State) -> None:
         """Keep the energy's cache of each chain where single sites are drawn, or the generators of a lattice."""

@@ -150,6 +150,8 @@ class Metropolis(Sampler):
                 f'Metropolis(move="{self.move}") needs an energy on a domain among {", ".join(fits)}, '
                 f"got {protocols.name_of(energy)} (domain {energy.domain!r})"
             )
+        if self.move == "single":
+            protocols.check_flips(energy, 'Metropolis("single")')
         if self.move == "exchange" and int(np.prod(energy.shape)) < 2:
             raise TypeError(f'Metropolis(move="exchange") needs at least 2 sites, got shape {energy.shape}')
         if energy.domain == "states" and protocols.n_states(energy) < 2:

@@ -173,7 +173,27 @@ def check_configurations(x: Any, energy: Space, name: str = "x") -> np.ndarray:
         need = "0 and 1" if energy.domain == "binary" else f"integers from 0 to {q - 1}"
     if not good.all():
         raise ValueError(f"{name} must hold {need} (domain {energy.domain!r}), got {array[~good].flat[0]}")
-    return np.ascontiguousarray(array, dtype=dtype_of(energy))
+    array, total = np.ascontiguousarray(array, dtype=dtype_of(energy)), conserved_sum(energy)
+    if total is not None:
+        sums = array.reshape(len(array), -1).sum(1, dtype=np.int64)
+        if (sums != total).any():
+            raise ValueError(f"{name} must hold spins of sum {total}, got {sums[sums != total][0]}")
+    return array
+
+
+def conserved_sum(energy: Any) -> int | None:
+    """Return the sum that the spins of every configuration must have, which an energy states as `conserved_sum`."""
+    return getattr(energy, "conserved_sum", None)
+
+
+def check_flips(energy: Any, sampler: str) -> None:
+    """Raise if single sites may not change, because an energy conserves the sum of its spins."""
+    total = conserved_sum(energy)
+    if total is not None:
+        raise TypeError(
+            f"{sampler} changes single spins, but those of {name_of(energy)} must have the sum {total}: use "
+            f'Metropolis("exchange")'
+        )
 
 
 def check_positive(value: Any, name: str, *, integer: bool = False, zero: bool = False) -> None:

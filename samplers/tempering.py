@@ -30,6 +30,10 @@ class ParallelTempering(Sampler):
     `beta`, which must be one of `betas`, and `chains.tempering` tells of all rungs. Each chain of the run is a ladder
     of its own, and all replicas of a ladder start where the chain does.
 
+    A ladder can be too dense. Where nearly all swaps succeed, frozen replicas go round it in step, another one is at
+    `beta` at each draw, and autocorrelations look shorter than they are: errors of a discrete energy of six rungs and
+    swap rates of 0.97 were half of what independent runs showed. Rates of 0.2 to 0.8 are safe.
+
     Args:
         sampler: what moves each replica. Its step sizes adapt for each rung.
         betas: inverse temperatures, rising strictly. A discrete energy may start at 0.

@@ -19,8 +19,9 @@ class WaveFunction:
     """A NetKet model with its parameters, or an MCState, as an energy of spins: E(s) = -2 Re ln psi(s).
 
     RBMs with real or complex parameters (nk.models.RBM) are compiled, their fields kept; any other model is in the
-    array tier, one batched call for all chains at every proposal. psi is taken on all spin configurations: to stay at
-    one magnetisation, start there (`init`) and move by `Metropolis("exchange")`.
+    array tier, one batched call for all chains at every proposal. An MCState of fixed magnetisation gives an energy of
+    spins whose sum is conserved: it needs `Metropolis("exchange")`, and chains start at random among them. In any other
+    case psi is taken on all spin configurations.
 
     Args:
         model: a NetKet or flax model, or an `nk.vqs.MCState`, which brings its variables.
@@ -43,8 +44,11 @@ class WaveFunction:
     linear_in_beta = True
 
     def __init__(self, model: Any, variables: Any = None, spins: int | None = None) -> None:
+        self.conserved_sum: int | None = None
         if isinstance(model, nk.vqs.VariationalState):
             check_hilbert(model.hilbert)
+            if model.hilbert.constrained:
+                self.conserved_sum = int(np.asarray(model.hilbert.random_state(jax.random.key(0))).sum())
             model, variables, spins = model._model, model.variables, model.hilbert.size
         if variables is None:
             raise ValueError("variables must be given with a model, got None")

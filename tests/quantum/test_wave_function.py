@@ -73,6 +73,19 @@ def test_other_models_are_sampled_in_the_array_tier() -> None:
             assert chi_square_p(count_states(end, psi), ebm.exact.probabilities(psi, 1.0)) > ALPHA
 
 
+def test_a_fixed_magnetisation_is_kept_or_the_sampler_is_refused() -> None:
+    space = nk.hilbert.Spin(0.5, SPINS, total_sz=1)
+    psi = ebm.WaveFunction(nk.vqs.MCState(nk.sampler.MetropolisExchange(space, graph=nk.graph.Chain(SPINS)),
+                                          nk.models.RBM(), n_samples=32, seed=1))  # fmt: skip
+    run = samplers.sample(psi, samplers.Metropolis("exchange"), chains=200, draws=5, warmup=0, seed=1, progress=False)
+    assert (np.asarray(run.x).sum(-1) == 2).all() and len(np.unique(np.asarray(run.x)[:, 0], axis=0)) > 10
+    for sampler in (samplers.Metropolis(), samplers.Gibbs(), samplers.ParallelTempering(samplers.Gibbs(), (0.5, 1.0))):
+        with pytest.raises(TypeError, match=r"must have the sum 2: use Metropolis\(\"exchange\"\)"):
+            samplers.sample(psi, sampler, progress=False)
+    with pytest.raises(ValueError, match="init must hold spins of sum 2, got 8"):
+        samplers.sample(psi, samplers.Metropolis("exchange"), chains=2, init=np.ones((2, SPINS)), progress=False)
+
+
 def test_what_is_no_wavefunction_of_spins_is_refused() -> None:
     model, variables = rbm(float)
     fock = nk.vqs.MCState(nk.sampler.MetropolisLocal(nk.hilbert.Fock(1, 4)), nk.models.RBM(), n_samples=32)
