@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import report
 import torch
-from images import binarised, draw_images, rates, with_mean_error
+from codes import binarised, draw_images, rates, with_mean_error
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 

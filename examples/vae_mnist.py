@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import report
 import torch
-from images import binarised, draw_images, rates, with_mean_error
+from codes import binarised, draw_images, rates, with_mean_error
 
 import models
 from models import datasets
@@ -38,7 +38,7 @@ PICTURES = {
     "Right: rate (KL) and distortion (-<ln p(x|z)>) of test digits for several weights of KL; their sum is least at 1.",
     "reconstructions.png": "Digits and what comes back from the means of their codes after 1, 5, 10, 20 and 30 epochs: "
     "left training digits, right test digits.",
-    "samples.png": "Images from the same twelve codes of the prior, along training.",
+    "samples.png": "Images from the same sixteen codes of the prior, along training.",
     "latent_map.png": "A latent space of two dimensions. Left: means of the codes of test digits; a straight line "
     "(dashed) and the shortest path (solid) between two of them. Right: logarithm of the volume element.",
     "interpolation.png": "Between two test digits: straight and shortest in two dimensions; line and arc in many.",
