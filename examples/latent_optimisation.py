@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import report
 import torch
-from images import binarised, draw_images, rates, with_mean_error
+from codes import binarised, draw_images, rates, with_mean_error
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -31,8 +31,8 @@ from models.streams import seeded
 OURS, NAIVE = "latent optimisation", "naive: averaged"
 COLUMNS, COMPONENTS, HOLD = 12, 20, 2
 PICTURES = {
-    "training.png": "Left: what codes tell of a digit (KL) along training. Right: share of each digit among samples, as a "
-    "classifier reads them; the band is a factor of two around a tenth.",
+    "training.png": "Left: what codes tell of a digit (KL) along training. Right: share of each digit among samples, "
+    "read by a classifier; the band is a factor of two around a tenth.",
     "reconstructions.png": "Test digits, and what comes back from their codes.",
     "samples.png": "Samples (the decoder's means) from each prior.",
 }

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import report
 import torch
-from images import binarised, draw_images, rates, with_mean_error
+from codes import binarised, draw_images, rates, with_mean_error
 
 import models
 from models import datasets
@@ -38,7 +38,7 @@ PICTURES = {
     "Right: rate (KL) and distortion (-<ln p(x|z)>) of test digits for several weights of KL; their sum is least at 1.",
     "reconstructions.png": "Digits and what comes back from the means of their codes after 1, 5, 10, 20 and 30 epochs: "
     "left training digits, right test digits.",
-    "samples.png": "Images from the same twelve codes of the prior, along training.",
+    "samples.png": "Images from the same sixteen codes of the prior, along training.",
     "latent_map.png": "A latent space of two dimensions. Left: means of the codes of test digits; a straight line "
     "(dashed) and the shortest path (solid) between two of them. Right: logarithm of the volume element.",
     "interpolation.png": "Between two test digits: straight and shortest in two dimensions; line and arc in many.",
@@ -224,7 +224,7 @@ def tell(
 
 def main(
     folder: Path = report.RESULTS / "vae_mnist", hidden: tuple[int, ...] = (512, 256), latent: int = 32,
-    epochs: int = 30, channels: tuple[int, ...] = (16, 32), deep_latent: int = 40, deep_epochs: int = 30,
+    epochs: int = 30, channels: tuple[int, ...] = (32, 64), deep_latent: int = 40, deep_epochs: int = 40,
     flat_epochs: int = 8, beta_images: int = 20_000, beta_epochs: int = 6, images: int = 60_000,
     judged: int = 10_000, subset: int = 200, seed: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
@@ -244,9 +244,7 @@ def main(
     print(f"{clock():.0f} s. Resampled bits, convolutional")
     deep = models.VAE((28, 28), latent=deep_latent, hidden=(256,), channels=channels, seed=seed)
     bits = binarised(unseen, "stochastic", seed)
-    deep_history = learn(
-        deep, (grey / 255).astype(np.float32), bits, deep_epochs, seed, rate=1.5e-3, augment=torch.bernoulli
-    )
+    deep_history = learn(deep, (grey / 255).astype(np.float32), bits, deep_epochs, seed, augment=torch.bernoulli)
     print(f"{clock():.0f} s. Importance samples")
     bound = deep.log_prob_bound(bits, 50, seed)
     scores = likelihood(deep, bits, bound, subset, seed)

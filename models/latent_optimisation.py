@@ -25,7 +25,8 @@ import torch
 from torch import nn
 
 import ebm
-from models.decoders import Decoder, divergence, layers
+from models.code_search import losses, search
+from models.decoders import Decoder, layers
 from models.importance import LogProbability, log_probability
 from models.latent import Codes, as_codes
 from models.model import Model
@@ -80,6 +81,7 @@ class LatentOptimisation(Model):
         with seeded(seed):
             decoder = Decoder(shape, latent, hidden, channels, likelihood, sigma, activation)
             means = START * torch.randn(n, latent)
+            first = torch.cat([means, torch.full_like(means, 2.0 * math.log(START))], 1)
         super().__init__({
             "shape": decoder.shape, "n": n, "latent": latent, "hidden": hidden, "channels": channels,
             "likelihood": likelihood, "sigma": sigma, "beta": beta, "hold": hold, "activation": activation,
@@ -87,7 +89,7 @@ class LatentOptimisation(Model):
         self.shape, self.latent, self.beta, self.hold = decoder.shape, latent, beta, hold
         self.held = False
         self.decoder = decoder
-        self.codes = nn.Embedding(n, 2 * latent, _weight=torch.cat([means, _start(means)], 1))
+        self.codes = nn.Embedding(n, 2 * latent, _weight=first)
 
     @torch.no_grad()
     def start(self, x: Any) -> None:
@@ -137,14 +139,7 @@ class LatentOptimisation(Model):
         rows, x = batch
         codes = self.codes(rows)
         mean, log_variance = (codes.detach() if self.held else codes).chunk(2, 1)
-        return self._losses(x, mean, log_variance, torch.randn_like(mean), self.beta).mean()
-
-    def _losses(
-        self, x: torch.Tensor, mean: torch.Tensor, log_variance: torch.Tensor, noise: torch.Tensor, beta: float = 1.0
-    ) -> torch.Tensor:
-        """Return beta KL - ln p(x | z), (n,), at z = mean + sigma noise."""
-        z = mean + (0.5 * log_variance).exp() * noise
-        return beta * divergence(mean, log_variance) - self.decoder.log_likelihood(x, z)
+        return losses(self.decoder, x, mean, log_variance, torch.randn_like(mean), self.beta).mean()
 
     @torch.no_grad()
     def training_codes(self) -> Codes:
@@ -167,36 +162,16 @@ class LatentOptimisation(Model):
         Raises:
             ValueError: an argument is out of range, or x does not fit.
         """
-        mean, log_variance = self._infer(self.decoder.configurations(x), steps, learning_rate, candidates, seed)
+        mean, log_variance = self._search(self.decoder.configurations(x), seed, steps, learning_rate, candidates)
         return as_codes(mean, (0.5 * log_variance).exp())
 
-    def _infer(
-        self, x: torch.Tensor, steps: int = 300, learning_rate: float = 0.05, candidates: int = 1000,
-        seed: int | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-        protocols.check_positive(steps, "steps", integer=True)
-        protocols.check_positive(candidates, "candidates", integer=True)
-        protocols.check_positive(learning_rate, "learning_rate")
-        with seeded(seed, 1), torch.enable_grad():
-            mean, log_variance = self._nearest(x, candidates)
-            adam = torch.optim.Adam([mean, log_variance], lr=learning_rate)
-            for step in range(steps):
-                adam.param_groups[0]["lr"] = learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / steps))
-                noise = torch.randn_like(mean)
-                pair = self._losses(x, mean, log_variance, noise) + self._losses(x, mean, log_variance, -noise)
-                mean.grad, log_variance.grad = torch.autograd.grad(0.5 * pair.sum(), [mean, log_variance])
-                adam.step()
-        return mean.detach(), log_variance.detach()
-
-    @torch.no_grad()
-    def _nearest(self, x: torch.Tensor, candidates: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the codes of the examples whose images are nearest to x, as variables to optimise."""
-        codes = self.codes.weight
-        known = codes[torch.randperm(len(codes))[:candidates].to(codes.device)]
-        images = self.decoder(known.chunk(2, 1)[0])
-        nearest = known[torch.cdist(x.flatten(1), images.flatten(1)).argmin(1)]
-        mean, log_variance = nearest.chunk(2, 1)
-        return mean.clone().requires_grad_(), log_variance.clone().requires_grad_()
+    def _search(
+        self, x: torch.Tensor, seed: int | None, steps: int = 300, learning_rate: float = 0.05, candidates: int = 1000
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return search(
+            self.decoder, x, self.codes.weight.detach(), steps=steps, learning_rate=learning_rate,
+            candidates=candidates, seed=seed,
+        )  # fmt: skip
 
     def log_prob_bound(self, x: Any, k: int = 50, seed: int | None = None) -> np.ndarray:
         """Return the bound of k importance samples from the inferred codes, (n,), in nats a configuration."""
@@ -214,7 +189,7 @@ class LatentOptimisation(Model):
             ValueError: samples is not a positive integer, or x does not fit.
         """
         x = self.decoder.configurations(x)
-        return log_probability(self.decoder.joint, x, *self._infer(x, seed=seed), samples, seed)
+        return log_probability(self.decoder.joint, x, *self._search(x, seed), samples, seed)
 
     def fitted_prior(self, components: int = 1, seed: int | None = 0) -> ebm.GaussianMixture:
         """Return a mixture of Gaussians fitted to the codes of the examples, widths included: an energy of codes.
@@ -253,7 +228,3 @@ class LatentOptimisation(Model):
             An energy of shape (latent,) whose ln Z is ln p(x).
         """
         return self.decoder.energy(self.decoder.configurations(np.asarray(x)[None]))
-
-
-def _start(means: torch.Tensor) -> torch.Tensor:
-    return torch.full_like(means, 2.0 * math.log(START))

@@ -130,6 +130,15 @@ def test_codes_begin_as_principal_components_and_stand_still_as_long_as_is_asked
         model.start(np.tile(x[:, :1], (1, 5)))
 
 
+def test_codes_learn_ten_times_as_fast() -> None:
+    model, _, x = linear(30)
+    codes, weight = model.training_codes().mean, model.decoder.network[0].weight.detach().clone()
+    models.fit(model, (np.arange(30), x), epochs=1, batch_size=30, learning_rate=1e-3, seed=1, progress=False)
+    # Adam's first step is as long as the learning rate, whatever the slope.
+    assert np.allclose(np.abs(model.training_codes().mean - codes), 1e-2, rtol=1e-4)
+    assert torch.allclose((model.decoder.network[0].weight - weight).abs(), torch.tensor(1e-3).double(), rtol=1e-4)
+
+
 def test_the_posterior_of_a_code_is_an_energy() -> None:
     model, W, x = linear(3)
     energy = model.as_energy(x[0])
