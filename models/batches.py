@@ -43,3 +43,10 @@ def _tensor(part: Any, dtype: torch.dtype, name: str) -> torch.Tensor:
 def packed(parts: tuple[torch.Tensor, ...]) -> Any:
     """Return a tensor if there is one, else the tuple: what a loss is given."""
     return parts if len(parts) > 1 else parts[0]
+
+
+def check_shape_of(data: Any, shape: tuple[int, ...], name: str = "data") -> None:
+    """Raise unless data are one tensor of configurations of this shape, (n, *shape)."""
+    got = tuple(data.shape[1:]) if isinstance(data, torch.Tensor) else "several arrays"
+    if got != shape:
+        raise ValueError(f"{name} must be configurations of shape (n, {', '.join(map(str, shape))}), got {got}")

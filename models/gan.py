@@ -26,7 +26,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ebm import TorchEnergy
 from ebm.energy import check_shape
 from ebm.networks import check_image, check_sizes, convolutional, fully_connected, sites
-from models.batches import as_tensors
+from models.batches import as_tensors, check_shape_of
 from models.dcgan import image_generator
 from models.model import Model
 from models.streams import seeded
@@ -96,11 +96,7 @@ class GAN(Model):
 
     def check(self, data: Any) -> None:
         """Raise unless these are configurations of the right shape and range."""
-        shape = tuple(data.shape[1:]) if isinstance(data, torch.Tensor) else "several arrays"
-        if shape != self.shape:
-            raise ValueError(
-                f"data must be configurations of shape (n, {', '.join(map(str, self.shape))}), got {shape}"
-            )
+        check_shape_of(data, self.shape)
         if self.output == "unit" and not ((data >= 0) & (data <= 1)).all():
             raise ValueError(
                 f'data must lie in [0, 1] for output="unit", got {data.min().item():g} to {data.max().item():g}'
@@ -119,6 +115,7 @@ class GAN(Model):
         z = self._codes(len(batch))
         if player == "generator":
             return softplus(-self.logit(self.decode(z))).mean()
+        batch = batch.to(self.dtype)  # bits may come as integers
         with torch.no_grad():
             made = self.decode(z)
         loss = softplus(-self.logit(batch)).mean() + softplus(self.logit(made)).mean()
