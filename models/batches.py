@@ -45,11 +45,11 @@ def packed(parts: tuple[torch.Tensor, ...]) -> Any:
     return parts if len(parts) > 1 else parts[0]
 
 
-def check_rows(data: Any, shape: tuple[int, ...]) -> None:
-    """Raise unless data are one tensor of configurations (n, *shape)."""
+def check_shape_of(data: Any, shape: tuple[int, ...], name: str = "data") -> None:
+    """Raise unless data are one tensor of configurations of this shape, (n, *shape)."""
     got = tuple(data.shape[1:]) if isinstance(data, torch.Tensor) else "several arrays"
     if got != shape:
-        raise ValueError(f"data must be configurations of shape (n, {', '.join(map(str, shape))}), got {got}")
+        raise ValueError(f"{name} must be configurations of shape (n, {', '.join(map(str, shape))}), got {got}")
 
 
 def check_unit(data: torch.Tensor, what: str) -> None:

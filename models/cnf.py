@@ -19,7 +19,7 @@ from torch.func import functional_call
 from ebm import TorchEnergy
 from ebm.energy import check_shape, finite_array
 from ebm.networks import check_sizes, sites
-from models.batches import as_tensors, check_rows
+from models.batches import as_tensors, check_shape_of
 from models.decoders import standard_normal
 from models.flow_matching import COUPLINGS, matching_loss
 from models.model import Model
@@ -93,7 +93,7 @@ class CNF(Model):
 
     def check(self, data: Any) -> None:
         """Raise unless these are configurations of the right shape."""
-        check_rows(data, self.shape)
+        check_shape_of(data, self.shape)
 
     def loss(self, batch: torch.Tensor) -> torch.Tensor:
         """Return the mean loss of a batch (n, *shape): in training that of the objective, in evaluation -ln p."""
@@ -187,7 +187,7 @@ class CNF(Model):
 
     def _configurations(self, x: Any, name: str = "x") -> torch.Tensor:
         (tensor,) = as_tensors(x, torch.float64, name)
-        self.check(tensor)
+        check_shape_of(tensor, self.shape, name)
         return tensor.to(self.device, torch.float64)
 
 

@@ -24,7 +24,7 @@ import torch
 from ebm import TorchEnergy
 from ebm.energy import check_shape, finite_number
 from ebm.networks import check_activation, check_sizes
-from models.batches import as_tensors, check_rows
+from models.batches import as_tensors, check_shape_of
 from models.diffusion_chains import Ancestral
 from models.diffusion_walk import Sampler
 from models.importance import LogProbability
@@ -107,7 +107,7 @@ class DDPM(Model):
 
     def check(self, data: Any) -> None:
         """Raise unless these are configurations of the right shape, and about as wide as the model was told."""
-        check_rows(data, self.shape)
+        check_shape_of(data, self.shape)
         width = float(self.standardised(data).square().mean().sqrt())
         if not RANGE[0] < width < RANGE[1]:
             raise ValueError(

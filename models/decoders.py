@@ -18,7 +18,7 @@ from ebm import TorchEnergy
 from ebm.energy import check_shape
 from ebm.networks import check_activation, check_sizes, fully_connected, sites
 from models import convolutional
-from models.batches import as_tensors, check_rows, check_unit
+from models.batches import as_tensors, check_shape_of, check_unit
 from samplers import protocols
 
 LIKELIHOODS = ("bernoulli", "gaussian")
@@ -69,7 +69,7 @@ class Decoder(nn.Module):
 
     def check(self, data: Any) -> None:
         """Raise unless these are configurations of the right shape and range."""
-        check_rows(data, self.shape)
+        check_shape_of(data, self.shape)
         if self.likelihood == "bernoulli":
             check_unit(data, "a Bernoulli decoder")
 

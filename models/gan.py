@@ -26,7 +26,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ebm import TorchEnergy
 from ebm.energy import check_shape
 from ebm.networks import check_image, check_sizes, convolutional, fully_connected, sites
-from models.batches import as_tensors, check_rows, check_unit
+from models.batches import as_tensors, check_shape_of, check_unit
 from models.dcgan import image_generator
 from models.model import Model
 from models.streams import seeded
@@ -96,7 +96,7 @@ class GAN(Model):
 
     def check(self, data: Any) -> None:
         """Raise unless these are configurations of the right shape and range."""
-        check_rows(data, self.shape)
+        check_shape_of(data, self.shape)
         if self.output == "unit":
             check_unit(data, 'output="unit"')
 
@@ -113,6 +113,7 @@ class GAN(Model):
         z = self._codes(len(batch))
         if player == "generator":
             return softplus(-self.logit(self.decode(z))).mean()
+        batch = batch.to(self.dtype)  # bits may come as integers
         with torch.no_grad():
             made = self.decode(z)
         loss = softplus(-self.logit(batch)).mean() + softplus(self.logit(made)).mean()

@@ -39,17 +39,16 @@ def transport(
         >>> round(y.item(), 6)  # 1/e
         0.367879
     """
-    if times:
-        tolerance, first = ANY_ERROR, abs(end - start)
-    else:
-        times, first = [end], FIRST_STEP  # a step ends where the solve does: nothing is interpolated
+    allowed, first = (ANY_ERROR, abs(end - start)) if times else (tolerance, FIRST_STEP)
     ends = torch.tensor([start, end], dtype=torch.float64, device=y.device)
-    options = {"norm": _worst, "first_step": first, "step_t": torch.tensor(times, dtype=torch.float64)}
+    stops = torch.tensor(times or [end], dtype=torch.float64)  # at the end, too: nothing is interpolated
+    options = {"norm": _worst, "first_step": first, "step_t": stops}
     try:
-        return odeint(velocity, y, ends, rtol=tolerance, atol=tolerance, method="dopri5", options=options)[-1]
+        return odeint(velocity, y, ends, rtol=allowed, atol=allowed, method="dopri5", options=options)[-1]
     except AssertionError as error:  # that of a step too small, or of a state that is not finite
         reason = str(error).split(" in values")[0].splitlines()[0]
-        raise ArithmeticError(f"the flow could not be solved to a tolerance of {tolerance:g}: {reason}") from error
+        how = "in the steps given" if times else f"to a tolerance of {tolerance:g}"
+        raise ArithmeticError(f"the flow could not be solved {how}: {reason}") from error
 
 
 def transport_with_volume(

@@ -42,8 +42,8 @@ def mmd(x: Any, y: Any, kernel: str = "gaussian", length: float | None = None) -
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> far = mmd(rng.normal(0, 1, (200, 1)), rng.normal(1, 1, (200, 1)), length=1.0)
-        >>> bool(far.value > 5 * far.error)
+        >>> far = mmd(rng.normal(0.0, 1.0, (200, 1)), rng.normal(2.0, 1.0, (200, 1)), length=1.0)
+        >>> far.value > 5 * far.error
         True
     """
     x, y = as_pair(x, y, least=3)

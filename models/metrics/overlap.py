@@ -36,7 +36,7 @@ def overlap(
 
     Args:
         x: samples (n, 2).
-        y: samples (m, 2), or a function of points (k, 2) that gives ln p, (k,).
+        y: samples (m, 2), or a function of points (k, 2) that gives ln p, (k,), and changes little over h / 3.
         bandwidth: h of both estimates, or of each, in the unit of x; None: `best_bandwidth` of each.
 
     Raises:

@@ -202,7 +202,7 @@ def test_runs_and_samples_follow_from_the_seed_and_a_file_gives_the_model_back(t
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.zeros((3, 4)), r"data must be configurations of shape \(n, 2\), got \(4,\)"),
+        (np.zeros((3, 4)), r"must be configurations of shape \(n, 2\), got \(4,\)"),
         (np.array([[0.0, 1.0], [np.nan, 0.0]]), "must be finite, got NaN or infinity in row 1"),
         ((np.zeros((3, 2)), np.zeros(3)), "data must be configurations"),
     ],
