@@ -96,9 +96,13 @@ class DDPM(Model):
         self.shape, self.predict, self.data_mean, self.data_width = shape, predict, data_mean, float(data_width)
         self.saved = network is None
         with seeded(seed):
-            if network is None and channels is None:
-                network = NoiseConditionedMLP(shape, hidden, waves, activation)
-            self.network = UNet(shape, channels, activation) if network is None else network
+            if network is None:
+                network = (
+                    NoiseConditionedMLP(shape, hidden, waves, activation)
+                    if channels is None
+                    else UNet(shape, channels, activation)
+                )
+        self.network = network
 
     @property
     def noise(self) -> np.ndarray:
@@ -121,7 +125,7 @@ class DDPM(Model):
 
     def standardised(self, x: torch.Tensor) -> torch.Tensor:
         """Return data in units of their width, from their mean."""
-        return (x - self.data_mean) / self.data_width
+        return (x.to(self.dtype) - self.data_mean) / self.data_width
 
     def seen(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
         """Return x_t of data with noise, x_0 + sigma xi in their unit, at the level of that noise."""
@@ -218,7 +222,7 @@ class DDPM(Model):
         protocols.check_positive(steps, "steps", integer=True)
 
         def energy(x: torch.Tensor) -> torch.Tensor:
-            return -log_density(self, x.to(self.dtype), level, steps, exact_divergence).double()
+            return -log_density(self, x, level, steps, exact_divergence).double()
 
         return TorchEnergy(energy, shape=self.shape, device=self.device)
 
