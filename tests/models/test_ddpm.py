@@ -96,7 +96,7 @@ def test_the_loss_of_the_best_network_is_what_cannot_be_known(predict: str, sche
     unknown = {  # the variance, given x_t, of epsilon, x_0, and of v = (epsilon - sigma x_t) / alpha
         "epsilon": abar * variance, "x0": (1 - abar) * variance, "v": variance * np.ones_like(abar),
     }[predict] / (abar * variance + 1 - abar)  # fmt: skip
-    x = 3.0 * math.sqrt(variance) * np.random.default_rng(7).standard_normal((64, 600, 1))
+    x = 3.0 * math.sqrt(variance) * np.random.default_rng(7).standard_normal((64, 4000, 1))
     losses = [model.loss(torch.as_tensor(batch)).item() for batch in x]
     assert mean_p(np.array(losses), unknown.mean()) > ALPHA
 
