@@ -28,8 +28,8 @@ class PredictorCorrector:
         TypeError, ValueError: an argument is out of range.
 
     Example:
-        >>> PredictorCorrector(DDIM(steps=20)).rate
-        0.1
+        >>> PredictorCorrector(ReverseSDE(steps=20)).corrections
+        1
     """
 
     predictor: Any = field(default_factory=ReverseSDE)

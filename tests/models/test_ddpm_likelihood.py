@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from best_denoiser import BestDenoiser
 from laws import ALPHA, mean_p
 from scipy import stats
