@@ -75,7 +75,7 @@ class DDPM(Model):
 
     def __init__(
         self, shape: Any, *, steps: int = 1000, schedule: str = "cosine", predict: str = "v",
-        hidden: Sequence[int] = (128, 128), waves: int = 4, channels: Sequence[int] | None = None,
+        hidden: Sequence[int] = (128, 128), waves: int = 5, channels: Sequence[int] | None = None,
         network: torch.nn.Module | None = None, data_mean: float = 0.0, data_width: float = 1.0,
         activation: str = "SiLU", seed: int | None = None,
     ) -> None:  # fmt: skip
@@ -238,7 +238,11 @@ class DDPM(Model):
         return -0.5 * alpha * sigma * self.prediction(x, log_snr).v
 
     def level(self, sigma: float | None) -> float:
-        """Return lambda of a width of noise; of None, that of the first level."""
+        """Return lambda of noise of width sigma; of None, that of the first level.
+
+        Raises:
+            ValueError: sigma is beyond the levels.
+        """
         if sigma is None:
             return float(self.levels.log_snr[0])
         protocols.check_positive(sigma, "sigma")

@@ -183,6 +183,11 @@ def test_a_model_is_what_it_was_after_saving(options: dict[str, Any], tmp_path: 
         best().save(tmp_path / "own.pt")
 
 
+def test_a_sampler_without_levels_cannot_be_corrected() -> None:
+    with pytest.raises(TypeError, match="predictor must be Ancestral, DDIM or ReverseSDE, got ProbabilityFlow"):
+        models.PredictorCorrector(models.ProbabilityFlow())
+
+
 def test_samples_follow_from_the_seed_alone() -> None:
     model = models.DDPM((2,), steps=30, hidden=(8,), seed=1)
     state = torch.random.get_rng_state()
