@@ -96,13 +96,11 @@ class DDPM(Model):
         self.shape, self.predict, self.data_mean, self.data_width = shape, predict, data_mean, float(data_width)
         self.saved = network is None
         with seeded(seed):
-            if network is None:
-                network = (
-                    NoiseConditionedMLP(shape, hidden, waves, activation)
-                    if channels is None
-                    else UNet(shape, channels, activation)
-                )
-        self.network = network
+            if network is None and channels is None:
+                network = NoiseConditionedMLP(shape, hidden, waves, activation)
+            self.network: Any = (
+                network if channels is None or network is not None else UNet(shape, channels, activation)
+            )
 
     @property
     def noise(self) -> np.ndarray:
@@ -111,11 +109,7 @@ class DDPM(Model):
 
     def check(self, data: Any) -> None:
         """Raise unless these are configurations of the right shape, and about as wide as the model was told."""
-        shape = tuple(data.shape[1:]) if isinstance(data, torch.Tensor) else "several arrays"
-        if shape != self.shape:
-            raise ValueError(
-                f"data must be configurations of shape (n, {', '.join(map(str, self.shape))}), got {shape}"
-            )
+        self._check_shape(data, "data")
         width = float(self.standardised(data).square().mean().sqrt())
         if not RANGE[0] < width < RANGE[1]:
             raise ValueError(
@@ -193,10 +187,8 @@ class DDPM(Model):
         It is unbiased, and needs one derivative a probe (Hutchinson 1990; Grathwohl et al. 2019).
 
         Args:
-            x: configurations (n, *shape).
             probes: vectors of signs a configuration, at least 2.
-            seed: of the signs.
-            sigma, steps: as of `log_prob`.
+            seed: of the signs. The others are those of `log_prob`.
 
         Raises:
             ValueError: an argument is out of range.
@@ -253,7 +245,11 @@ class DDPM(Model):
 
     def _configurations(self, x: Any) -> torch.Tensor:
         (tensor,) = as_tensors(x, self.dtype, "x")
-        if tuple(tensor.shape[1:]) != self.shape:
-            need = ", ".join(map(str, self.shape))
-            raise ValueError(f"x must be configurations of shape (n, {need}), got {tuple(tensor.shape)}")
+        self._check_shape(tensor, "x")
         return tensor.to(dtype=self.dtype, device=self.device)
+
+    def _check_shape(self, x: Any, name: str) -> None:
+        shape = tuple(x.shape) if isinstance(x, torch.Tensor) else "several arrays"
+        if shape[1:] != self.shape:
+            need = ", ".join(map(str, self.shape))
+            raise ValueError(f"{name} must be configurations of shape (n, {need}), got {shape}")

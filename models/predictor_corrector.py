@@ -22,7 +22,8 @@ class PredictorCorrector:
     Args:
         predictor: Ancestral, DDIM or ReverseSDE.
         corrections: Langevin steps at each level.
-        rate: step in units of sigma^2, positive; stable below 2, with a variance at most 1 / (1 - rate / 2) too large.
+        rate: step in units of sigma^2, positive; stable below 2, the variance is up to 1 / (1 - rate / 2) times too
+            large.
 
     Raises:
         TypeError, ValueError: an argument is out of range.

@@ -200,7 +200,7 @@ def test_samples_follow_from_the_seed_alone() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.zeros((3, 4)), r"data must be configurations of shape \(n, 2\), got \(4,\)"),
+        (np.zeros((3, 4)), r"data must be configurations of shape \(n, 2\), got \(3, 4\)"),
         (np.full((3, 2), 255.0), "data must lie about data_width=1 from data_mean=0, got a root mean square .* of 255"),
         (np.full((3, 2), 0.01), "data must lie about data_width=1 from data_mean=0"),
         (np.full((3, 2), np.nan), "data must be finite"),
