@@ -4,13 +4,14 @@ Data are N(0, s^2), noise enters in 1,000 steps (linear schedule: beta from 1e-4
 there is, epsilon* = sqrt(1 - abar) x / (abar s^2 + 1 - abar). Then every step of a sampler is linear; from N(0, 1) each
 ends with a Gaussian whose variance follows exactly (`ebm.exact`), and what is wrong with it is the fault of the steps.
 
-- The reversed chain (DDPM) has too much variance with beta as that of a step, and too little with beta~.
-- DDIM, without noise, errs the least of those that ask the network once a step.
-- Euler-Maruyama steps of the reversed stochastic equation (SDE) need hundreds.
-- The probability flow (ODE) has no error to be seen from 20 Runge-Kutta steps on, which ask the network 80 times.
+- The reversed chain (DDPM) has too little variance with beta~ as that of a step, and with beta too much where s < 1 and
+  steps are many; DDIM, without noise, lies between.
+- Euler-Maruyama steps of the reversed stochastic equation (SDE) err the most where data are narrow: tenfold at first.
+- All of these errors fall as 1 / steps. The probability flow (ODE) by Runge-Kutta steps, each of which asks the network
+  four times, has none to be seen from 20 steps on.
 
 The last two stop at the first level of noise, and so have its variance, 1e-4, besides that of the data. The last table
-is of a network that learned from points, beside the closed form for a perfect one.
+is of a network that learned from points, beside the closed form for a perfect one: learning leaves a few per cent.
 """
 
 import itertools
@@ -39,6 +40,7 @@ SAMPLERS: dict[str, Callable[[int], Any]] = {
 }
 ENOUGH = 20  # Runge-Kutta steps, from which on the ODE is at its limit within the errors here
 MOST = 50  # Runge-Kutta steps that are tried
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10)  # of the ratio of variances
 LEVELS = noise_schedule("linear", 1000)
 PICTURES = {
     "variances.png": "Variance of the samples over that of the data, against the number of steps. Lines: closed form "
@@ -97,9 +99,10 @@ def draw(found: dict[float, dict[str, dict]], path: Path) -> None:
             measured, error, closed = np.array(list(values.values())).T / variance
             panel.plot(list(values), closed, color=colour)
             panel.errorbar(list(values), measured, error, fmt=marker, color=colour, label=name)
-        panel.set(xscale="log", title=f"data of variance {variance:g}", xlabel="steps")
+        panel.set(xscale="log", yscale="log", title=f"data of variance {variance:g}", xlabel="steps", ylim=(0.05, 13.0))
+        panel.set_yticks(TICKS, labels=map(str, TICKS))
     axes[0, 0].set_ylabel("variance of samples / of data")
-    axes[0, 0].legend()
+    axes[0, -1].legend()
     report.save(picture, path)
 
 

@@ -75,7 +75,7 @@ class DDPM(Model):
 
     def __init__(
         self, shape: Any, *, steps: int = 1000, schedule: str = "cosine", predict: str = "v",
-        hidden: Sequence[int] = (128, 128), waves: int = 4, channels: Sequence[int] | None = None,
+        hidden: Sequence[int] = (128, 128), waves: int = 5, channels: Sequence[int] | None = None,
         network: torch.nn.Module | None = None, data_mean: float = 0.0, data_width: float = 1.0,
         activation: str = "SiLU", seed: int | None = None,
     ) -> None:  # fmt: skip
@@ -98,7 +98,9 @@ class DDPM(Model):
         with seeded(seed):
             if network is None and channels is not None:
                 network = UNet(shape, channels, activation)
-            self.network = network or NoiseConditionedMLP(shape, hidden, waves, activation)
+            elif network is None:
+                network = NoiseConditionedMLP(shape, hidden, waves, activation)
+            self.network: Any = network
 
     @property
     def noise(self) -> np.ndarray:
@@ -117,7 +119,7 @@ class DDPM(Model):
 
     def standardised(self, x: torch.Tensor) -> torch.Tensor:
         """Return data in units of their width, from their mean."""
-        return (x - self.data_mean) / self.data_width
+        return (x.to(self.dtype) - self.data_mean) / self.data_width
 
     def seen(self, x: torch.Tensor, log_snr: float) -> torch.Tensor:
         """Return x_t of data with noise, x_0 + sigma xi in their unit, at the level of that noise."""
@@ -185,10 +187,8 @@ class DDPM(Model):
         It is unbiased, and needs one derivative a probe (Hutchinson 1990; Grathwohl et al. 2019).
 
         Args:
-            x: configurations (n, *shape).
             probes: vectors of signs a configuration, at least 2.
-            seed: of the signs.
-            sigma, steps: as of `log_prob`.
+            seed: of the signs. The others are those of `log_prob`.
 
         Raises:
             ValueError: an argument is out of range.
@@ -214,7 +214,7 @@ class DDPM(Model):
         protocols.check_positive(steps, "steps", integer=True)
 
         def energy(x: torch.Tensor) -> torch.Tensor:
-            return -log_density(self, x.to(self.dtype), level, steps, exact_divergence).double()
+            return -log_density(self, x, level, steps, exact_divergence).double()
 
         return TorchEnergy(energy, shape=self.shape, device=self.device)
 
@@ -230,7 +230,11 @@ class DDPM(Model):
         return -0.5 * alpha * sigma * self.prediction(x, log_snr).v
 
     def level(self, sigma: float | None) -> float:
-        """Return lambda of a width of noise; of None, that of the first level."""
+        """Return lambda of noise of width sigma; of None, that of the first level.
+
+        Raises:
+            ValueError: sigma is beyond the levels.
+        """
         if sigma is None:
             return float(self.levels.log_snr[0])
         protocols.check_positive(sigma, "sigma")
@@ -241,7 +245,5 @@ class DDPM(Model):
 
     def _configurations(self, x: Any) -> torch.Tensor:
         (tensor,) = as_tensors(x, self.dtype, "x")
-        if tuple(tensor.shape[1:]) != self.shape:
-            need = ", ".join(map(str, self.shape))
-            raise ValueError(f"x must be configurations of shape (n, {need}), got {tuple(tensor.shape)}")
+        check_shape_of(tensor, self.shape, "x")
         return tensor.to(dtype=self.dtype, device=self.device)

@@ -24,7 +24,8 @@ class Ancestral:
     """The reversed chain of Ho, Jain and Abbeel (2020), with either of their variances s^2 of a step.
 
     Where data are one point, "beta_tilde" is right, s^2 = beta (1 - abar') / (1 - abar); where they are N(0, 1), "beta"
-    is, s^2 = beta = 1 - abar / abar'. Between them the best lies; x_0 and epsilon are weighed by beta_tilde for both.
+    is, s^2 = beta = 1 - abar / abar'; for narrower data the best lies between. Both share the mean, which is that of
+    beta_tilde.
 
     Args:
         variance: "beta" or "beta_tilde".
@@ -103,7 +104,7 @@ class DDIM:
 def _step(model: Any, x: torch.Tensor, now: float, then: float, variance: float, noise: float) -> torch.Tensor:
     """Return x' with weights of x_0 and epsilon that leave room for `variance`, and noise of variance `noise`."""
     guess = model.prediction(x, log_snr(now))
-    mean = math.sqrt(then) * guess.x0 + math.sqrt(max(0.0, 1.0 - then - variance)) * guess.epsilon
+    mean = math.sqrt(then) * guess.x0 + math.sqrt(1.0 - then - variance) * guess.epsilon
     return mean + math.sqrt(noise) * torch.randn_like(x) if noise > 0.0 else mean
 
 

@@ -1,7 +1,10 @@
-"""Samplers of a diffusion model as equations in continuous time, down to the first level of noise (Song et al. 2021).
+"""Samplers of a diffusion model as equations in continuous time, down to the first level of noise.
 
-stochastic      x' = x + B (x / 2 + score) + sqrt(B) z,      B = ln(abar' / abar),      z ~ N(0, 1)
-ordinary        dx/dlambda = -(sqrt(abar (1 - abar)) / 2) v
+Both have the densities of the diffusion at all levels (Song et al. 2021). With abar and abar' those of a level and of
+one below it, and score and v as the network predicts them,
+
+    stochastic      x' = x + B (x / 2 + score) + sqrt(B) z,      B = ln(abar' / abar),      z ~ N(0, 1)
+    ordinary        dx/dlambda = -(sqrt(abar (1 - abar)) / 2) v
 """
 
 import math

@@ -45,7 +45,7 @@ class NoiseSchedule(NamedTuple):
 
         Example:
             >>> noise_schedule("linear", 1000).spaced(10).alpha_bar.round(3).tolist()
-            [0.895, 0.656, 0.393, 0.193, 0.078, 0.026, 0.007, 0.002, 0.0, 0.0]
+            [0.897, 0.659, 0.396, 0.195, 0.079, 0.026, 0.007, 0.002, 0.0, 0.0]
         """
         total = len(self.beta)
         protocols.check_positive(steps, "steps", integer=True)

@@ -22,14 +22,15 @@ class PredictorCorrector:
     Args:
         predictor: Ancestral, DDIM or ReverseSDE.
         corrections: Langevin steps at each level.
-        rate: step in units of sigma^2, positive; stable below 2, with a bias of up to 1 + rate / 2 in the variance.
+        rate: step in units of sigma^2, positive; stable below 2, the variance is up to 1 / (1 - rate / 2) times too
+            large.
 
     Raises:
         TypeError, ValueError: an argument is out of range.
 
     Example:
-        >>> PredictorCorrector(DDIM(steps=20)).rate
-        0.1
+        >>> PredictorCorrector(ReverseSDE(steps=20)).corrections
+        1
     """
 
     predictor: Any = field(default_factory=ReverseSDE)

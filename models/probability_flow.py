@@ -56,9 +56,8 @@ def log_density(model: Any, x: torch.Tensor, log_snr: float, steps: int, diverge
 def log_prob(model: Any, x: torch.Tensor, log_snr: float, steps: int) -> np.ndarray:
     """Return ln p, (n,), with the exact divergence."""
     parts = x.split(max(1, NUMBERS // math.prod(model.shape) ** 2))
-    return (
-        torch.cat([log_density(model, part, log_snr, steps, exact_divergence) for part in parts]).double().cpu().numpy()
-    )
+    found = [log_density(model, part, log_snr, steps, exact_divergence) for part in parts]
+    return torch.cat(found).double().cpu().numpy()
 
 
 @torch.no_grad()

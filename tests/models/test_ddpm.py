@@ -96,7 +96,7 @@ def test_the_loss_of_the_best_network_is_what_cannot_be_known(predict: str, sche
     unknown = {  # the variance, given x_t, of epsilon, x_0, and of v = (epsilon - sigma x_t) / alpha
         "epsilon": abar * variance, "x0": (1 - abar) * variance, "v": variance * np.ones_like(abar),
     }[predict] / (abar * variance + 1 - abar)  # fmt: skip
-    x = 3.0 * math.sqrt(variance) * np.random.default_rng(7).standard_normal((64, 600, 1))
+    x = 3.0 * math.sqrt(variance) * np.random.default_rng(7).standard_normal((64, 4000, 1))
     losses = [model.loss(torch.as_tensor(batch)).item() for batch in x]
     assert mean_p(np.array(losses), unknown.mean()) > ALPHA
 
@@ -183,6 +183,11 @@ def test_a_model_is_what_it_was_after_saving(options: dict[str, Any], tmp_path: 
         best().save(tmp_path / "own.pt")
 
 
+def test_a_sampler_without_levels_cannot_be_corrected() -> None:
+    with pytest.raises(TypeError, match="predictor must be Ancestral, DDIM or ReverseSDE, got ProbabilityFlow"):
+        models.PredictorCorrector(models.ProbabilityFlow())
+
+
 def test_samples_follow_from_the_seed_alone() -> None:
     model = models.DDPM((2,), steps=30, hidden=(8,), seed=1)
     state = torch.random.get_rng_state()
@@ -195,7 +200,7 @@ def test_samples_follow_from_the_seed_alone() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.zeros((3, 4)), r"data must be configurations of shape \(n, 2\), got \(4,\)"),
+        (np.zeros((3, 4)), r"data must be configurations of shape \(n, 2\), got \(3, 4\)"),
         (np.full((3, 2), 255.0), "data must lie about data_width=1 from data_mean=0, got a root mean square .* of 255"),
         (np.full((3, 2), 0.01), "data must lie about data_width=1 from data_mean=0"),
         (np.full((3, 2), np.nan), "data must be finite"),

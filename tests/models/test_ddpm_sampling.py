@@ -17,7 +17,7 @@ from models.probability_flow import flow
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
-WIDTH, STEPS, DRAWS = 2.0, 50, 20_000
+WIDTH, STEPS, DRAWS = 2.0, 50, 60_000
 
 
 def best(variance: float, predict: str = "v", steps: int = STEPS, mean: float = 0.0) -> models.DDPM:
@@ -42,11 +42,11 @@ def law(sampler: Any, variance: float, levels: Any) -> float:
 SAMPLERS = [
     models.Ancestral(), models.Ancestral("beta_tilde"), models.Ancestral("beta", steps=7),
     models.Ancestral("beta_tilde", steps=7), models.DDIM(), models.DDIM(5), models.DDIM(5, eta=1.0),
-    models.DDIM(20, eta=0.5), models.ReverseSDE(), models.ReverseSDE(25), models.ProbabilityFlow(),
+    models.DDIM(20, eta=0.5), models.ReverseSDE(), models.ReverseSDE(25), models.ProbabilityFlow(20),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("variance", (0.04, 1.0, 3.0))
+@pytest.mark.parametrize("variance", (0.04, 3.0))
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
 def test_gaussians_end_with_the_variance_of_the_closed_form(sampler: Any, variance: float) -> None:
     model = best(variance)
@@ -87,10 +87,10 @@ def test_the_flow_is_where_ddim_tends_and_goes_back_to_where_it_came_from() -> N
 
 @pytest.mark.parametrize("predictor", (models.DDIM(8), models.Ancestral(steps=8), models.ReverseSDE(8)), ids=repr)
 def test_the_corrector_is_langevin_at_each_level(predictor: Any) -> None:
-    variance, rate, corrections = 0.3, 0.4, 3
+    variance, rate, corrections = 0.02, 0.4, 2
     model = best(variance)
     sampler = models.PredictorCorrector(predictor, corrections=corrections, rate=rate)
-    x = model.sample(4000, seed=7, sampler=sampler) / WIDTH
+    x = model.sample(10_000, seed=7, sampler=sampler) / WIDTH
     path, exact = predictor.path(model.levels), 1.0
     for now, then in itertools.pairwise(path):
         with torch.no_grad():  # a step is linear: its factor, and the noise it adds
