@@ -231,6 +231,13 @@ def test_a_cut_run_goes_on_to_the_same_bits_and_a_file_gives_the_model_back(
     assert not np.array_equal(again.sample(5, seed=2), whole.sample(5, seed=1))
 
 
+def test_bits_may_be_integers() -> None:
+    gan = models.GAN((2,), latent=1, hidden=(), output="unit", seed=1)
+    bits = np.eye(2, dtype=np.int8)
+    assert len(models.fit(gan, bits, epochs=1, seed=1, progress=False)) == 1
+    assert gan.value(bits, seed=1) == gan.value(bits.astype(float), seed=1)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
