@@ -33,7 +33,7 @@ def tiles(images: Any, columns: int) -> np.ndarray:
 
 def draw_images(panels: dict[str, Any], labels: list[str], columns: int, path: Path) -> None:
     """Draw panels side by side of rows of images, each row with a label."""
-    width = 13.0
+    width = 10.4  # more pixels would make files larger, not pictures better
     picture, axes = report.figure(1, len(panels), width, 0.9 * width / len(panels) / columns * len(labels) + 0.7)
     for panel, (title, images) in zip(axes[0], panels.items(), strict=True):
         panel.imshow(tiles(images, columns), cmap="gray_r", vmin=0, vmax=1)
