@@ -1,9 +1,13 @@
 """The networks of machine learning, each also an energy, and the data they learn from.
 
-    generative          VAE
-    training            fit
+    generative          VAE, LatentOptimisation, LinearGaussian, DDPM, CNF, GAN
+    without a density   Autoencoder
+    codes               interpolate, traverse, decoded, reconstructed, pullback_metric, log_volume, geodesic
+    ways from noise     Ancestral, DDIM, ReverseSDE, ProbabilityFlow, PredictorCorrector of a DDPM
+    training            fit, fit_linear_gaussian
     files               model.save(path), load(path)
     models.datasets     toy densities known exactly, and handwritten digits
+    models.metrics      how far samples are from others, or from a density
 
 Everything is loaded on first use.
 """
@@ -16,15 +20,35 @@ _HOME = {
     "Model": "model",
     "load": "model",
     "VAE": "vae",
+    "LatentOptimisation": "latent_optimisation",
+    "LinearGaussian": "linear_gaussian",
+    "LinearFit": "linear_gaussian",
+    "fit_linear_gaussian": "linear_gaussian",
+    "Autoencoder": "autoencoder",
+    "interpolate": "latent",
+    "traverse": "latent",
+    "decoded": "latent",
+    "reconstructed": "latent",
+    "pullback_metric": "latent_geometry",
+    "log_volume": "latent_geometry",
+    "geodesic": "latent_geometry",
+    "DDPM": "ddpm",
+    "Ancestral": "diffusion_chains",
+    "DDIM": "diffusion_chains",
+    "ReverseSDE": "diffusion_equations",
+    "ProbabilityFlow": "diffusion_equations",
+    "PredictorCorrector": "predictor_corrector",
+    "CNF": "cnf",
+    "GAN": "gan",
 }
-SAVED = ("VAE",)  # the models that `load` knows
+SAVED = ("VAE", "LatentOptimisation", "Autoencoder", "DDPM", "CNF", "GAN")  # the models that `load` knows
 
-__all__ = [*_HOME, "datasets"]
+__all__ = [*_HOME, "datasets", "metrics"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        return import_module("models.datasets")
+    if name in ("datasets", "metrics"):
+        return import_module(f"models.{name}")
     if name in _HOME:
         return getattr(import_module(f"models.{_HOME[name]}"), name)
     raise AttributeError(f"module 'models' has no attribute {name!r}")

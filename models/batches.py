@@ -43,3 +43,16 @@ def _tensor(part: Any, dtype: torch.dtype, name: str) -> torch.Tensor:
 def packed(parts: tuple[torch.Tensor, ...]) -> Any:
     """Return a tensor if there is one, else the tuple: what a loss is given."""
     return parts if len(parts) > 1 else parts[0]
+
+
+def check_shape_of(data: Any, shape: tuple[int, ...], name: str = "data") -> None:
+    """Raise unless data are one tensor of configurations of this shape, (n, *shape)."""
+    got = tuple(data.shape[1:]) if isinstance(data, torch.Tensor) else "several arrays"
+    if got != shape:
+        raise ValueError(f"{name} must be configurations of shape (n, {', '.join(map(str, shape))}), got {got}")
+
+
+def check_unit(data: torch.Tensor, what: str) -> None:
+    """Raise unless all numbers lie in [0, 1], as `what` needs."""
+    if not ((data >= 0) & (data <= 1)).all():
+        raise ValueError(f"data must lie in [0, 1] for {what}, got {data.min().item():g} to {data.max().item():g}")

@@ -12,42 +12,33 @@ tends as k grows:
 All are in nats a configuration, summed over its numbers; of Gaussian decoders they are densities.
 """
 
-import math
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import Parameter
-from torch.nn.functional import softplus
 
 from ebm import TorchEnergy
-from ebm.energy import check_shape
-from ebm.networks import check_activation, check_sizes, fully_connected, sites
-from models.batches import as_tensors
+from ebm.networks import fully_connected, sites
+from models import convolutional
+from models.decoders import Decoder, divergence, layers
+from models.importance import LogProbability, log_probability
+from models.latent import Codes, as_codes
 from models.model import Model
 from models.streams import seeded
 from samplers import protocols
 
-LIKELIHOODS = ("bernoulli", "gaussian")
-ROWS = 20_000  # decoded at once by importance sampling
-
-
-class LogProbability(NamedTuple):
-    """ln p of each configuration, (n,), and the standard error of each estimate, (n,)."""
-
-    value: np.ndarray
-    error: np.ndarray
-
 
 class VAE(Model):
-    """A variational autoencoder of fully connected networks.
+    """A variational autoencoder of fully connected or convolutional networks.
 
     Args:
         shape: shape of one configuration.
         latent: numbers of the code.
         hidden: units of the hidden layers of the encoder; the decoder has them in reverse. () is a linear VAE, whose
             best likelihood is that of probabilistic PCA (Lucas et al. 2019).
+        channels: channels of convolutional layers before them, each of which halves the image (h, w) or (c, h, w); the
+            decoder has them in reverse. () has none.
         likelihood: "bernoulli" for numbers in [0, 1], or "gaussian".
         sigma: standard deviation of a Gaussian decoder, positive; None: it is learned (one for all numbers).
         beta: weight of KL in the loss (Higgins et al. 2017); the bound is that of beta = 1.
@@ -62,35 +53,33 @@ class VAE(Model):
         >>> vae = VAE((4,), latent=2, hidden=(8,), seed=0)
         >>> vae.sample(3, seed=1).shape
         (3, 4)
+        >>> VAE((7, 9), latent=2, hidden=(), channels=(4, 8), seed=0).sample(3, seed=1).shape
+        (3, 7, 9)
     """
 
     def __init__(
-        self, shape: Any, *, latent: int, hidden: Sequence[int] = (256,), likelihood: str = "bernoulli",
-        sigma: float | None = None, beta: float = 1.0, warmup: int = 0, activation: str = "SiLU",
-        seed: int | None = None,
+        self, shape: Any, *, latent: int, hidden: Sequence[int] = (256,), channels: Sequence[int] = (),
+        likelihood: str = "bernoulli", sigma: float | None = None, beta: float = 1.0, warmup: int = 0,
+        activation: str = "SiLU", seed: int | None = None,
     ) -> None:  # fmt: skip
-        shape, hidden = check_shape(shape), check_sizes(hidden, "hidden") if len(hidden) else ()
-        if likelihood not in LIKELIHOODS:
-            raise ValueError(f'likelihood must be "bernoulli" or "gaussian", got {likelihood!r}')
-        protocols.check_positive(latent, "latent", integer=True)
+        hidden, channels = layers(hidden, "hidden"), layers(channels, "channels")
         protocols.check_positive(beta, "beta", zero=True)
         protocols.check_positive(warmup, "warmup", integer=True, zero=True)
-        check_activation(activation)
-        if sigma is not None:
-            protocols.check_positive(sigma, "sigma")
-            if likelihood == "bernoulli":
-                raise ValueError(f'sigma is of likelihood="gaussian", got sigma={sigma} with "bernoulli"')
-        super().__init__({
-            "shape": shape, "latent": latent, "hidden": hidden, "likelihood": likelihood, "sigma": sigma, "beta": beta,
-            "warmup": warmup, "activation": activation,
-        })  # fmt: skip
-        self.shape, self.latent, self.likelihood, self.beta, self.warmup = shape, latent, likelihood, beta, warmup
-        self.weight = beta  # of KL, now
         with seeded(seed):
-            self.encoder = fully_connected(sites(shape), hidden, 2 * latent, activation)
-            self.decoder = fully_connected(latent, hidden[::-1], sites(shape), activation)
-        start = torch.tensor(0.0 if sigma is None else math.log(sigma))
-        self.log_sigma = Parameter(start, requires_grad=sigma is None and likelihood == "gaussian")
+            decoder = Decoder(shape, latent, hidden, channels, likelihood, sigma, activation)
+            if channels:
+                encoder = convolutional.encoder(decoder.shape, channels, hidden, 2 * latent, activation)
+            else:
+                encoder = fully_connected(sites(decoder.shape), hidden, 2 * latent, activation)
+        super().__init__({
+            "shape": decoder.shape, "latent": latent, "hidden": hidden, "channels": channels, "likelihood": likelihood,
+            "sigma": sigma, "beta": beta, "warmup": warmup, "activation": activation,
+        })  # fmt: skip
+        self.shape, self.latent, self.likelihood, self.beta, self.warmup = (
+            decoder.shape, latent, likelihood, beta, warmup
+        )  # fmt: skip
+        self.weight = beta  # of KL, now
+        self.encoder, self.decoder = encoder, decoder
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the weight of KL in the loss for an epoch, from 0."""
@@ -98,53 +87,38 @@ class VAE(Model):
 
     def check(self, data: Any) -> None:
         """Raise unless these are configurations of the right shape and range."""
-        shape = tuple(data.shape[1:]) if isinstance(data, torch.Tensor) else "several arrays"
-        if shape != self.shape:
-            raise ValueError(
-                f"data must be configurations of shape (n, {', '.join(map(str, self.shape))}), got {shape}"
-            )
-        if self.likelihood == "bernoulli" and not ((data >= 0) & (data <= 1)).all():
-            raise ValueError(
-                f"data must lie in [0, 1] for a Bernoulli decoder, got {data.min().item():g} to {data.max().item():g}"
-            )
+        self.decoder.check(data)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and logarithm of the variance of q(z | x), (n, latent) each."""
         mean, log_variance = self.encoder(x.flatten(1)).chunk(2, 1)
         return mean, log_variance
 
+    @torch.no_grad()
+    def infer(self, x: Any) -> Codes:
+        """Return the codes of configurations (n, *shape): mean and standard deviation of q(z | x)."""
+        mean, log_variance = self.encode(self.decoder.configurations(x))
+        return as_codes(mean, (0.5 * log_variance).exp())
+
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Return the mean of x at codes z (n, latent): (n, *shape)."""
-        f = self.decoder(z)
-        return (torch.sigmoid(f) if self.likelihood == "bernoulli" else f).reshape(-1, *self.shape)
-
-    def log_likelihood(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        """Return ln p(x | z), (n,), of configurations (n, *shape) and codes (n, latent)."""
-        x, f = x.flatten(1), self.decoder(z)
-        if self.likelihood == "bernoulli":
-            return (x * f - softplus(f)).sum(1)
-        square = ((x - f) / self.log_sigma.exp()).square() + math.log(2.0 * math.pi) + 2.0 * self.log_sigma
-        return -0.5 * square.sum(1)
+        return self.decoder(z)
 
     def loss(self, batch: torch.Tensor) -> torch.Tensor:
         """Return minus the mean ELBO of a batch (n, *shape), with KL at its present weight."""
         mean, log_variance = self.encode(batch)
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         weight = self.weight if self.training else self.beta
-        return (weight * divergence(mean, log_variance) - self.log_likelihood(batch, z)).mean()
-
-    def joint(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        """Return ln p(x, z), (n,)."""
-        return self.log_likelihood(x, z) + standard_normal(z)
+        return (weight * divergence(mean, log_variance) - self.decoder.log_likelihood(batch, z)).mean()
 
     @torch.no_grad()
     def elbo(self, x: Any, seed: int | None = None) -> np.ndarray:
         """Return the bound ELBO, (n,), of configurations (n, *shape), by one code each and KL in closed form."""
-        x = self._configurations(x)
+        x = self.decoder.configurations(x)
         with seeded(seed):
             mean, log_variance = self.encode(x)
             z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-            return (self.log_likelihood(x, z) - divergence(mean, log_variance)).double().cpu().numpy()
+            return (self.decoder.log_likelihood(x, z) - divergence(mean, log_variance)).double().cpu().numpy()
 
     def log_prob_bound(self, x: Any, k: int = 50, seed: int | None = None) -> np.ndarray:
         """Return the bound of k importance samples, (n,); its mean rises with k towards ln p(x).
@@ -166,37 +140,16 @@ class VAE(Model):
         Raises:
             ValueError: samples is not a positive integer, or x does not fit.
         """
-        protocols.check_positive(samples, "samples", integer=True)
-        x = self._configurations(x)
-        with seeded(seed):
-            pairs = [self._weigh(row, samples) for row in x]
-        value, error = np.transpose(pairs)
-        return LogProbability(value, error)
-
-    def _weigh(self, x: torch.Tensor, samples: int) -> tuple[float, float]:
-        """Return ln of the mean weight of one configuration, and its error."""
-        mean, log_variance = self.encode(x[None])
-        logs = []
-        for count in _pieces(samples):
-            noise = torch.randn(count, self.latent, dtype=mean.dtype, device=mean.device)
-            z = mean + (0.5 * log_variance).exp() * noise
-            log_q = standard_normal(noise) - 0.5 * log_variance.sum()
-            logs.append((self.joint(x.expand(count, *self.shape), z) - log_q).double())
-        log_w = torch.cat(logs)
-        value = torch.logsumexp(log_w, 0) - math.log(samples)
-        relative = (log_w - value).exp()  # weights over their mean
-        error = relative.std() / math.sqrt(samples) if samples > 1 else torch.tensor(math.nan)
-        return float(value), float(error)
+        x = self.decoder.configurations(x)
+        return log_probability(self.decoder.joint, x, *self.encode(x), samples, seed)
 
     @torch.no_grad()
     def sample(self, n: int, seed: int | None = None) -> np.ndarray:
         """Return n configurations drawn from the model, (n, *shape): bits of a Bernoulli decoder."""
         protocols.check_positive(n, "n", integer=True)
         with seeded(seed):
-            mean = self.decode(torch.randn(n, self.latent, dtype=self.dtype, device=self.device))
-            if self.likelihood == "bernoulli":
-                return torch.bernoulli(mean).cpu().numpy()
-            return (mean + self.log_sigma.exp() * torch.randn_like(mean)).cpu().numpy()
+            z = torch.randn(n, self.latent, dtype=self.dtype, device=self.device)
+            return self.decoder.draw(z).cpu().numpy()
 
     def as_energy(self, x: Any) -> TorchEnergy:
         """Return E(z; x) = -ln p(x, z) of one configuration: at beta = 1 its law is the posterior of the code.
@@ -207,30 +160,4 @@ class VAE(Model):
         Returns:
             An energy of shape (latent,) whose ln Z is ln p(x).
         """
-        one = self._configurations(np.asarray(x)[None])
-
-        def energy(z: torch.Tensor) -> torch.Tensor:
-            return -self.joint(one.expand(len(z), *self.shape), z.to(self.dtype)).double()
-
-        return TorchEnergy(energy, shape=(self.latent,), device=self.device)
-
-    def _configurations(self, x: Any) -> torch.Tensor:
-        (tensor,) = as_tensors(x, self.dtype, "x")
-        tensor = tensor.to(self.dtype)
-        self.check(tensor)
-        return tensor.to(self.device)
-
-
-def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """Return KL(N(mean, exp(log_variance)) || N(0, 1)), (n,), of means and logarithms (n, latent), in nats."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).sum(1)
-
-
-def standard_normal(z: torch.Tensor) -> torch.Tensor:
-    """Return ln N(z; 0, 1), (n,), of z (n, latent)."""
-    return -0.5 * (z.square() + math.log(2.0 * math.pi)).sum(1)
-
-
-def _pieces(samples: int) -> Iterator[int]:
-    for start in range(0, samples, ROWS):
-        yield min(ROWS, samples - start)
+        return self.decoder.energy(self.decoder.configurations(np.asarray(x)[None]))

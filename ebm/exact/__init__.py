@@ -15,10 +15,13 @@ beta are single numbers.
     quadrature.py       ln Z of a continuous energy in one or two dimensions
     kramers.py          rate of barrier crossing: asymptotic, and from the Fokker-Planck operator
     integrators.py      what ULA and BAOAB sample on a harmonic well at a finite step
+    ppca.py             probabilistic PCA: likelihood, its maximum, posterior of the codes
+    diffusion.py        what diffusion models do to Gaussians, and their best denoiser for mixtures
     tfim.py             ground state of the transverse-field Ising ring of n spins
 """
 
 from ebm.exact.configurations import count_states, state_at, state_index, states
+from ebm.exact.diffusion import best_epsilon, ddim_variance, ddpm_variance, diffused, ode_variance, sde_variance
 from ebm.exact.enumeration import Enumeration, enumerate, probabilities
 from ebm.exact.integrators import baoab_variances, ula_autocorrelation, ula_autocorrelation_time, ula_variance
 from ebm.exact.kaufman import kaufman_energy, kaufman_heat_capacity, kaufman_log_z
@@ -39,19 +42,25 @@ from ebm.exact.onsager import (
     onsager_magnetisation,
 )
 from ebm.exact.potts_and_xy import potts_critical_energy, potts_critical_temperature, xy_chain_energy
+from ebm.exact.ppca import PPCA, ppca_fit, ppca_log_likelihood, ppca_posterior
 from ebm.exact.quadrature import log_z_quadrature
 from ebm.exact.rbm import gaussian_rbm_log_z, rbm_log_likelihood, rbm_log_z
 from ebm.exact.ring import ring_correlation, ring_energy, ring_heat_capacity, ring_log_z, ring_magnetisation
 from ebm.exact.tfim import tfim_correlation, tfim_energy, tfim_magnetisation
 
 __all__ = [
+    "PPCA",
     "Enumeration",
     "baoab_variances",
+    "best_epsilon",
     "count_states",
     "curie_weiss_distribution",
     "curie_weiss_energy",
     "curie_weiss_log_z",
     "curie_weiss_magnetisation",
+    "ddim_variance",
+    "ddpm_variance",
+    "diffused",
     "enumerate",
     "fokker_planck_rate",
     "gaussian_rbm_log_z",
@@ -61,6 +70,7 @@ __all__ = [
     "kramers_rate_asymptotic",
     "log_z_quadrature",
     "mean_field_magnetisation",
+    "ode_variance",
     "onsager_critical_temperature",
     "onsager_energy",
     "onsager_heat_capacity",
@@ -68,6 +78,9 @@ __all__ = [
     "onsager_magnetisation",
     "potts_critical_energy",
     "potts_critical_temperature",
+    "ppca_fit",
+    "ppca_log_likelihood",
+    "ppca_posterior",
     "probabilities",
     "rbm_log_likelihood",
     "rbm_log_z",
@@ -76,6 +89,7 @@ __all__ = [
     "ring_heat_capacity",
     "ring_log_z",
     "ring_magnetisation",
+    "sde_variance",
     "sk_annealed_free_energy",
     "state_at",
     "state_index",

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 import ebm
 import models
 import samplers
-from models.vae import divergence
+from models.decoders import divergence
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -24,7 +24,7 @@ RNG = np.random.default_rng(8)
 def spread(vae: models.VAE, factor: float) -> models.VAE:
     """Make the weights larger, so that codes matter."""
     with torch.no_grad():
-        for p in vae.decoder.parameters():
+        for p in vae.decoder.network.parameters():
             p *= factor
     return vae
 
@@ -34,7 +34,7 @@ def by_quadrature(vae: models.VAE, x: np.ndarray) -> float:
     axis = 7 * (2 * (np.arange(400) + 0.5) / 400 - 1)
     z = torch.as_tensor(np.stack([a.ravel() for a in np.meshgrid(axis, axis)], 1), dtype=vae.dtype)
     with torch.no_grad():
-        logs = vae.joint(torch.as_tensor(x, dtype=vae.dtype).expand(len(z), *vae.shape), z).double().numpy()
+        logs = vae.decoder.joint(torch.as_tensor(x, dtype=vae.dtype).expand(len(z), *vae.shape), z).double().numpy()
     return float(logsumexp(logs) + 2 * math.log(14 / 400))
 
 
@@ -94,11 +94,14 @@ def test_a_linear_vae_is_probabilistic_pca_with_a_tight_bound() -> None:
     vae = models.VAE((5,), latent=2, hidden=(), likelihood="gaussian", seed=1).double()
     M = np.linalg.inv(W.T @ W + variance * np.eye(2))  # the posterior of z is N(M W^T (x - mean), variance M)
     with torch.no_grad():
-        vae.decoder[0].weight[:], vae.decoder[0].bias[:] = torch.tensor(W.copy()), torch.tensor(x.mean(0))
+        vae.decoder.network[0].weight[:], vae.decoder.network[0].bias[:] = (
+            torch.tensor(W.copy()),
+            torch.tensor(x.mean(0)),
+        )
         vae.encoder[0].weight[:2], vae.encoder[0].weight[2:] = torch.tensor(M @ W.T), 0.0
         vae.encoder[0].bias[:2] = torch.tensor(-M @ W.T @ x.mean(0))
         vae.encoder[0].bias[2:] = torch.tensor(np.log(variance * np.diag(M)))
-        vae.log_sigma.fill_(0.5 * math.log(variance))
+        vae.decoder.log_sigma.fill_(0.5 * math.log(variance))
     log_p = vae.log_prob(x[:20], 5, seed=1)  # q is the posterior, so that all weights are equal
     assert np.abs(log_p.error).max() < 1e-12
     model = stats.multivariate_normal(x.mean(0), W @ W.T + variance * np.eye(5))
@@ -116,7 +119,7 @@ def test_a_linear_vae_learns_the_likelihood_of_probabilistic_pca() -> None:
     found = vae.log_prob(x, 200, seed=3).value.mean()
     # The likelihood is flat at its maximum: parameters off by 1 % cost 1e-4 of a nat; nothing can lie above it.
     assert best - 0.01 < found < best + 1e-3
-    assert math.exp(2 * vae.log_sigma.item()) == pytest.approx(variance, rel=0.03)
+    assert math.exp(2 * vae.decoder.log_sigma.item()) == pytest.approx(variance, rel=0.03)
 
 
 @pytest.mark.parametrize("options", BOTH)

@@ -3,7 +3,8 @@
 import in_energies
 import in_lattices
 import in_learning
+import in_models
 import in_sampling
 import in_weighing
 
-BUGS = (*in_sampling.BUGS, *in_lattices.BUGS, *in_energies.BUGS, *in_learning.BUGS, *in_weighing.BUGS)
+BUGS = (*in_sampling.BUGS, *in_lattices.BUGS, *in_energies.BUGS, *in_learning.BUGS, *in_weighing.BUGS, *in_models.BUGS)

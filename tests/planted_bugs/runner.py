@@ -36,7 +36,7 @@ def _wake_up(x: np.ndarray, p: tuple) -> tuple[float, float]:
 def plant(bug: Bug, folder: Path) -> None:
     """Copy the library into the folder, with the bug."""
     leave = shutil.ignore_patterns("__pycache__", "planted_bugs")
-    for package in ("samplers", "ebm", "tests"):
+    for package in ("samplers", "ebm", "models", "tests"):
         shutil.copytree(ROOT / package, folder / package, ignore=leave)
     shutil.copy(ROOT / "pyproject.toml", folder)
     source = folder / bug.file

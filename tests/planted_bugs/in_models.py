@@ -1,0 +1,155 @@
+"""Bugs of generative models, their training, and wavefunctions."""
+
+from bug import Bug
+
+_VAE, _FIT = "tests/models/test_vae.py::", "tests/models/test_fit.py::"
+_CNF, _GAN = "tests/models/test_cnf.py::", "tests/models/test_gan.py::"
+_LIKELIHOOD = "tests/models/test_ddpm_likelihood.py::"
+_DIFFUSION = "tests/models/test_ddpm_sampling.py::"
+_INSIDE, _WAVE = "tests/quantum/test_netket_sampler.py::", "tests/quantum/test_wave_function.py::"
+
+BUGS = (
+    Bug(
+        "a Gaussian decoder forgets half of its normalisation",
+        "models/decoders.py",
+        "+ 2.0 * self.log_sigma",
+        "+ self.log_sigma",
+        (_VAE + "test_a_linear_vae_is_probabilistic_pca_with_a_tight_bound",),
+    ),
+    Bug(
+        "the divergence of a code has the sign of its width wrong",
+        "models/decoders.py",
+        "- 1.0 - log_variance).sum(1)",
+        "- 1.0 + log_variance).sum(1)",
+        (_VAE + "test_kl_is_that_of_torch",),
+        slow=True,
+    ),
+    Bug(
+        "importance weights grow with the width they should fall with",
+        "models/importance.py",
+        "standard_normal(noise) - 0.5 * log_variance.sum()",
+        "standard_normal(noise) + 0.5 * log_variance.sum()",
+        (_VAE + "test_importance_sampling_finds_log_p",),
+        slow=True,
+    ),
+    Bug(
+        "the error of importance sampling falls like 1 / samples",
+        "models/importance.py",
+        "relative.std() / math.sqrt(samples)",
+        "relative.std() / samples",
+        (_VAE + "test_importance_sampling_finds_log_p",),
+        slow=True,
+    ),
+    Bug(
+        "a resumed training draws new random numbers",
+        "models/training_run.py",
+        "with seeded(self.entropy, BATCH, state.steps):",
+        "with seeded(None, BATCH, state.steps):",
+        (_FIT + "test_a_cut_run_goes_on_to_the_same_bits",),
+        slow=True,
+    ),
+    Bug(
+        "patience keeps the last epoch",
+        "models/training_run.py",
+        "if int(np.argmin(losses)) == len(losses) - 1:",
+        "if True:",
+        (_FIT + "test_patience_returns_the_best_epoch",),
+        slow=True,
+    ),
+    Bug(
+        "a flow adds the growth of volumes where it should take it away",
+        "models/cnf.py",
+        "return standard_normal(z) + growth - self.width.log().sum()",
+        "return standard_normal(z) - growth - self.width.log().sum()",
+        (_CNF + "test_a_linear_field_carries_noise_to_the_gaussian_of_its_closed_form",),
+        slow=True,
+    ),
+    Bug(
+        "a flow's density forgets the unit of the data",
+        "models/cnf.py",
+        "return standard_normal(z) + growth - self.width.log().sum()",
+        "return standard_normal(z) + growth",
+        (_CNF + "test_a_linear_field_carries_noise_to_the_gaussian_of_its_closed_form",),
+        slow=True,
+    ),
+    Bug(
+        "the flow of a diffusion runs at twice its speed",
+        "models/ddpm.py",
+        "return -0.5 * alpha * sigma",
+        "return -alpha * sigma",
+        (_LIKELIHOOD + "test_log_p_of_a_gaussian_is_the_closed_form",),
+        slow=True,
+    ),
+    Bug(
+        "the reversed diffusion drifts by half of its score",
+        "models/diffusion_equations.py",
+        "drift = 0.5 * x + model",
+        "drift = 0.5 * x + 0.5 * model",
+        (_DIFFUSION + "test_gaussians_end_with_the_variance_of_the_closed_form",),
+        slow=True,
+    ),
+    Bug(
+        "codes of a GAN flee from what the discriminator likes",
+        "models/gan.py",
+        "(0.5 * z.square().sum(1) - self.logit(",
+        "(0.5 * z.square().sum(1) + self.logit(",
+        (_GAN + "test_latent_sampling_turns_q_into_p",),
+        slow=True,
+    ),
+    Bug(
+        "the penalty of gradients has no half",
+        "models/gan.py",
+        "return 0.5 * self.gradient_penalty",
+        "return self.gradient_penalty",
+        (_GAN + "test_the_gradient_penalty_is_that_of_its_formula",),
+        slow=True,
+    ),
+    Bug(
+        "a complex wavefunction is accepted by the root of its quotient",
+        "ebm/complex_wavefunction.py",
+        "q *= after / before",
+        "q *= math.sqrt(after / before)",
+        (_INSIDE + "test_chains_that_start_at_the_born_law_stay_there",),
+        slow=True,
+    ),
+    Bug(
+        "samples inside NetKet follow the square of the power asked for",
+        "ebm/quantum/netket_sampler.py",
+        "beta, inner = float(self.machine_pow) / 2.0",
+        "beta, inner = float(self.machine_pow)",
+        (_INSIDE + "test_machine_pow_is_the_power_of_psi",),
+        slow=True,
+    ),
+    Bug(
+        "replicas inside NetKet start from the coldest at each call",
+        "ebm/quantum/netket_sampler.py",
+        'rows["x"][:] = ladders.reshape(-1, n)',
+        "pass",
+        (_INSIDE + "test_every_rung_of_a_ladder_keeps_its_law",),
+        slow=True,
+    ),
+    Bug(
+        "hidden biases of NetKet's RBM shift the wrong way",
+        "ebm/quantum/weights.py",
+        "c = 2.0 * (psi.b - psi.W.sum(0))",
+        "c = 2.0 * (psi.b + psi.W.sum(0))",
+        (_WAVE + "test_weights_go_there_and_back",),
+        slow=True,
+    ),
+    Bug(
+        "the energy of a wavefunction is that of its amplitude",
+        "ebm/quantum/wave_function.py",
+        "return -2.0 * np.real(self.log_psi(x))",
+        "return -1.0 * np.real(self.log_psi(x))",
+        (_WAVE + "test_other_models_are_sampled_in_the_array_tier",),
+        slow=True,
+    ),
+    Bug(
+        "correlations of the quantum ring have the field reversed",
+        "ebm/exact/tfim.py",
+        "(1.0 - h * phase)",
+        "(1.0 + h * phase)",
+        ("tests/exact/test_tfim.py::test_free_fermions_give_what_lanczos_gives",),
+        slow=True,
+    ),
+)
