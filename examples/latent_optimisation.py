@@ -2,8 +2,8 @@
 
 Each training digit has a Gaussian code of its own, learned beside the decoder. What keeps codes from collapsing is the
 weight of their cost. A loss in which pixels and the numbers of a code are averaged, as is often written, is that of
-beta = 784 / latent: its codes come to tell nothing, and its decoder draws one blurred digit. Summed over both, codes
-tell some thirty nats of each digit. Both begin as principal components, and for two epochs stand still.
+beta = 784 / latent, at which a code costs more than it can tell; here both are summed. Codes begin as principal
+components, and for two epochs stand still.
 
 The autoencoder has the same decoder and learns from the same digits as many epochs. A new digit gets its code from an
 encoder there; here by climbing the bound with the decoder as it is. Samples come from one Gaussian, or from a mixture,
