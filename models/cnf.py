@@ -39,7 +39,8 @@ class CNF(Model):
     """A continuous normalising flow whose velocity field is a fully connected network.
 
     In training its loss is that of the objective; in evaluation it is -ln p, whatever the objective, so that
-    `models.fit(..., validation=..., patience=...)` chooses the epoch by likelihood.
+    `models.fit(..., validation=..., patience=...)` chooses the epoch by likelihood. A field that learns from few points
+    follows them too closely: noise of about half their best kernel width in each batch (`augment`) makes that less.
 
     Args:
         shape: shape of one configuration.
