@@ -111,10 +111,11 @@ class TrainingRun:
                 state.begin(state.epoch + 1)
             state.exchange()
             last = state.epoch == self.epochs or self._stopped()
-            if self.path is not None and (last or not finished or time.monotonic() - saved > SAVE_SECONDS):
+            stop = bool(interrupted) and not last  # also if Ctrl-C came in the last batch of the epoch
+            if self.path is not None and (last or stop or time.monotonic() - saved > SAVE_SECONDS):
                 state.save(self.path, self.story)
                 saved = time.monotonic()
-            if not finished:
+            if stop:
                 state.exchange()
                 self._say_how_to_go_on()
                 raise KeyboardInterrupt
