@@ -89,11 +89,12 @@ class TrainingRun:
             if finished:
                 state.epoch, state.batch, state.squares, state.losses, state.seconds = state.epoch + 1, 0, 0.0, 0.0, 0.0
             last = state.epoch == self.epochs
-            if self.path is not None and (last or not finished or time.monotonic() - saved > SAVE_SECONDS):
+            stop = bool(interrupted) and not last  # also if Ctrl-C came in the last batch of the epoch
+            if self.path is not None and (last or stop or time.monotonic() - saved > SAVE_SECONDS):
                 state.save(self.path, self.story)
                 saved = time.monotonic()
             state.exchange()
-            if not finished:
+            if stop:
                 self._say_how_to_go_on()
                 raise KeyboardInterrupt
             yield dict(state.records[-1])
@@ -182,11 +183,12 @@ class TrainingRun:
         return f"epoch {self.state.epoch + 1}, batch {self.state.batch + 1}"
 
     def _say_how_to_go_on(self) -> None:
-        place = f"epoch {self.state.epoch + 1}, batch {self.state.batch}"
+        epoch, batch = self.state.epoch, self.state.batch
+        place = f"in epoch {epoch + 1}, batch {batch}" if batch else f"after epoch {epoch}"
         if self.path is None:
-            print(f"\nStopped in {place}. With checkpoint=FILE a run can be resumed.", file=sys.stderr)
+            print(f"\nStopped {place}. With checkpoint=FILE a run can be resumed.", file=sys.stderr)
         else:
-            print(f"\nStopped in {place}. Go on with the same call and resume=True ({self.path}).", file=sys.stderr)
+            print(f"\nStopped {place}. Go on with the same call and resume=True ({self.path}).", file=sys.stderr)
 
 
 def _check(

@@ -121,15 +121,15 @@ def test_resumed_run_has_the_bits_of_the_uncut_one(tmp_path, objective):
 
 
 class Interrupting:
-    """PersistentCD that presses Ctrl-C in its seventh batch, in the middle of an epoch."""
+    """PersistentCD that presses Ctrl-C in one of its batches."""
 
-    def __init__(self) -> None:
-        self._inner, self._calls = PersistentCD(chains=20), 0
+    def __init__(self, batch: int) -> None:
+        self._inner, self._calls, self._batch = PersistentCD(chains=20), 0, batch
         self.check, self.start, self.learned = self._inner.check, self._inner.start, ()
 
     def gradient(self, *arguments):
         self._calls += 1
-        if self._calls == 7:
+        if self._calls == self._batch:
             os.kill(os.getpid(), signal.SIGINT)
         return self._inner.gradient(*arguments)
 
@@ -137,12 +137,13 @@ class Interrupting:
         return repr(self._inner)
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, capsys):
+@pytest.mark.parametrize(("batch", "place"), [(7, "in epoch 2, batch 3"), (8, "after epoch 2")])
+def test_ctrl_c_saves_and_says_how_to_go_on(batch, place, tmp_path, capsys):
     uncut, history = learn(**ALL)
     path = tmp_path / "run.h5"
     with pytest.raises(KeyboardInterrupt):
-        learn(objective=Interrupting(), checkpoint=path, **ALL)
-    assert f"Stopped in epoch 2, batch 3. Go on with the same call and resume=True ({path})" in capsys.readouterr().err
+        learn(objective=Interrupting(batch), checkpoint=path, **ALL)
+    assert f"Stopped {place}. Go on with the same call and resume=True ({path})" in capsys.readouterr().err
     again, resumed = learn(checkpoint=path, resume=True, **ALL)
     assert arrays(again) == arrays(uncut)
     assert resumed["gradient_norm"].tolist() == history["gradient_norm"].tolist()
