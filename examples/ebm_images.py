@@ -17,6 +17,7 @@ how the pictures below have been made readable.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import report
@@ -106,7 +107,7 @@ def draw_digits(energy: ebm.NeuralEnergy, run: samplers.Chains, test: np.ndarray
     report.save(picture, path)
 
 
-def draw_energy(run: samplers.Chains, of_test: np.ndarray, shares: np.ndarray, thin: int, path: Path) -> None:
+def draw_energy(run: samplers.Chains, found: dict[str, Any], thin: int, path: Path) -> None:
     """Draw energies along the chains over those of test digits, and the digits along their second halves."""
     picture, axes = report.figure(1, 2, 14, 5.4)
     gradients = thin * KERNEL.steps * np.arange(1, run.energy.shape[1] + 1)
@@ -114,15 +115,48 @@ def draw_energy(run: samplers.Chains, of_test: np.ndarray, shares: np.ndarray, t
     for k, (name, part) in enumerate({"from noise": run.energy[:half], "from digits": run.energy[half:]}.items()):
         axes[0, 0].plot(gradients, part[:8].T, color=report.COLOURS[k], alpha=0.35, linewidth=0.8)
         axes[0, 0].plot(gradients, part.mean(0), color=report.COLOURS[k], label=name)
-    low, high = of_test.mean() - of_test.std(), of_test.mean() + of_test.std()
-    axes[0, 0].axhspan(low, high, color="0.5", alpha=0.25, linewidth=0, label="test digits")
+    mean, spread = found["test"]
+    axes[0, 0].axhspan(mean - spread, mean + spread, color="0.5", alpha=0.25, linewidth=0, label="test digits")
     axes[0, 0].set(xlabel="gradients", ylabel="energy (nats)")
     axes[0, 0].legend()
-    axes[0, 1].bar(range(10), 100 * shares, color=report.COLOURS[0])
+    axes[0, 1].bar(range(10), 100 * found["shares"], color=report.COLOURS[0])
     for percent in (100 / 30, 10.0, 30.0):
         axes[0, 1].axhline(percent, color="0.4", linestyle="-" if percent == 10 else "--", linewidth=1)
     axes[0, 1].set(xlabel="digit, second halves of the chains", ylabel="share (%)", xticks=range(10))
     report.save(picture, path)
+
+
+def judged(run: samplers.Chains, of_test: np.ndarray, accuracy: float) -> dict[str, Any]:
+    """Return what the chains came to, beside the energies of test digits."""
+    draws, digit = run.energy.shape[1], np.asarray(run.observables["digit"])
+    second, late = run.energy[:, draws // 2 :], digit[:, draws // 2 :].astype(int)
+    counts = np.bincount(digit[:, -1].astype(int), minlength=10)
+    shares = np.bincount(late.ravel(), minlength=10) / late.size
+    return {
+        "test": [of_test.mean(), of_test.std()], "chains": [second.mean(), second.std()],
+        "r_hat": samplers.summary(run).rows["energy"].r_hat, "acceptance": run.acceptance.mean(),
+        "counts": counts, "shares": shares,
+        "factors": [max(a.max() / a.mean(), a.mean() / a.min() if a.min() else np.inf) for a in (counts, shares)],
+        "changed": float((digit[:, -1] != digit[:, draws // 10]).mean()), "accuracy": accuracy,
+    }  # fmt: skip
+
+
+def tell(found: dict[str, Any], gradients: int) -> str:
+    """Return the table of what was found and what was wanted."""
+    (of_test, spread), (mean, width), counts = found["test"], found["chains"], found["counts"]
+    rows = [
+        ["energy of test digits (nats)", f"{of_test:.1f} ± {spread:.1f}", ""],
+        ["energy of chains, second half", f"{mean:.1f} ± {width:.1f}", "the same"],
+        [f"R-hat of the energy, {gradients:,} gradients", f"{found['r_hat']:.3f}", "< 1.1"],
+        ["acceptance", f"{found['acceptance']:.3f}", ""],
+        ["digits 0 to 9 at the ends", " ".join(map(str, counts)), f"{counts.mean():.1f} each"],
+        ["largest factor from uniform", f"{found['factors'][0]:.2f}", "< 3"],
+        ["shares along the second half (%)", " ".join(f"{100 * share:.1f}" for share in found["shares"]), "10 each"],
+        ["largest factor from uniform", f"{found['factors'][1]:.2f}", "< 3"],
+        ["chains that became another digit", f"{100 * found['changed']:.0f} %", ""],
+        ["the classifier reads rightly", f"{100 * found['accuracy']:.1f} %", ""],
+    ]
+    return report.table(["", "found", "wanted"], rows)
 
 
 def main(
@@ -140,38 +174,12 @@ def main(
     accuracy = float(classifier.score(test.reshape(len(test), -1), truth))
     print(f"classifier: {100 * accuracy:.1f} % of noisy test digits are read rightly ({clock():.0f} s)", flush=True)
     run = long_chains(energy, clean, classifier, chains, draws, thin, seed)
-    of_test, second = energy(test), run.energy[:, draws // 2 :]
-    digit = np.asarray(run.observables["digit"])
-    counts = np.bincount(digit[:, -1].astype(int), minlength=10)
-    shares = np.bincount(digit[:, draws // 2 :].astype(int).ravel(), minlength=10) / digit[:, draws // 2 :].size
-    changed = float((digit[:, -1] != digit[:, draws // 10]).mean())
-    rows = samplers.summary(run).rows
-    factors = [max(a.max() / a.mean(), a.mean() / a.min() if a.min() else np.inf) for a in (counts, shares)]
-    found = report.table(
-        ["", "found", "wanted"],
-        [
-            ["energy of test digits (nats)", f"{of_test.mean():.1f} ± {of_test.std():.1f}", ""],
-            ["energy of chains, second half", f"{second.mean():.1f} ± {second.std():.1f}", "the same"],
-            [f"R-hat of the energy, {draws * thin * KERNEL.steps:,} gradients", f"{rows['energy'].r_hat:.3f}", "< 1.1"],
-            ["acceptance", f"{run.acceptance.mean():.3f}", ""],
-            ["digits 0 to 9 at the ends", " ".join(map(str, counts)), f"{chains / 10:.1f} each"],
-            ["largest factor from uniform", f"{factors[0]:.2f}", "< 3"],
-            ["shares along the second half (%)", " ".join(f"{100 * share:.1f}" for share in shares), "10 each"],
-            ["largest factor from uniform", f"{factors[1]:.2f}", "< 3"],
-            ["chains that became another digit", f"{100 * changed:.0f} %", ""],
-            ["the classifier reads rightly", f"{100 * accuracy:.1f} %", ""],
-        ],
-    )
+    numbers = judged(run, energy(test), accuracy)
+    found = tell(numbers, draws * thin * KERNEL.steps)
     print(f"{found}\n{clock():.0f} s")
     draw_digits(energy, run, test, folder / "digits.png")
-    draw_energy(run, of_test, shares, thin, folder / "energy.png")
-    energy_file = folder / "energy.h5"
-    energy_file.unlink(missing_ok=True)
-    energy.save(energy_file)
-    numbers = {
-        "test": [of_test.mean(), of_test.std()], "chains": [second.mean(), second.std()], "r_hat": rows["energy"].r_hat,
-        "counts": counts, "factors": factors, "shares": shares, "changed": changed, "accuracy": accuracy,
-    }  # fmt: skip
+    draw_energy(run, numbers, thin, folder / "energy.png")
+    energy.save(report.new_file(folder / "energy.h5"))
     settings = {
         "images": images, "epochs": epochs, "buffer": buffer, "chains": chains, "draws": draws, "thin": thin,
         "seed": seed, "seconds_learning": round(learned), "seconds": round(clock()),
