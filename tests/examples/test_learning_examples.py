@@ -24,7 +24,7 @@ def test_energies_in_the_plane_learn(load: Load, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_scores_in_the_plane_learn(load: Load, tmp_path: Path) -> None:
     example = load("score_2d")
-    example.main(tmp_path, points=500, epochs=60, chains=300, steps=10, names=("8 gaussians",))
+    example.main(tmp_path, points=500, epochs=150, chains=300, steps=10, names=("8 gaussians",))
     found = results(tmp_path, example.PICTURES, 400)["8 gaussians"]  # one column of four
     # So little learning and annealing leaves them broad: beyond the truth, within the noise that they began as.
     assert found["entropy"] < found["density"][0] < 100.0
