@@ -141,7 +141,7 @@ BUGS = (
         "ebm/quantum/wave_function.py",
         "return -2.0 * np.real(self.log_psi(x))",
         "return -1.0 * np.real(self.log_psi(x))",
-        (_WAVE + "test_other_models_are_sampled_in_the_array_tier",),
+        (_WAVE + "test_an_rbm_without_pairs_has_an_amplitude_of_its_own",),
         slow=True,
     ),
     Bug(
