@@ -1,4 +1,4 @@
-"""What the examples of codes of images share: bits of grey levels, rows of images, and how many nats a code tells."""
+"""What examples of codes of images need: bits of grey levels, rows of images, and how many nats a code tells."""
 
 from pathlib import Path
 from typing import Any

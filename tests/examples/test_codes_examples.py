@@ -1,6 +1,5 @@
 """The examples of codes in a small size: they leave their files, and their numbers make sense."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +49,3 @@ def test_a_variational_autoencoder_is_judged(
     rates = [found["rate_distortion"][str(beta)][0] for beta in example.BETAS]
     assert rates == sorted(rates, reverse=True)
     assert found["lengths"]["shortest"] <= 1.01 * found["lengths"]["straight"]  # both are of chords
-
-
-def test_codes_of_digits_are_learned(load: Load, tmp_path: Path, few_digits: None) -> None:
-    example = load("latent_optimisation")
-    example.main(
-        tmp_path, images=1500, hidden=(64,), latent=8, epochs=6, naive_epochs=6, judged=10, samples=50, drawn=300
-    )
-    found = results(tmp_path, example.PICTURES)
-    assert found["kl"][example.NAIVE][-1] < found["kl"][example.OURS][-1]
-    assert found["models"][example.OURS]["probe"] > 0.5
-    for shares in found["shares"].values():
-        assert math.isclose(sum(shares), 1.0)
