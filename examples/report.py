@@ -71,6 +71,8 @@ def with_error(value: float, error: float) -> str:
     """Return a value and its standard error in units of the last digits: 1.234(56) means 1.234 ± 0.056."""
     if not math.isfinite(error):
         return f"{value:.3g} (error unknown)"
+    if error == 0:
+        return f"{value:.3g}"
     digits = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{digits}f}({error * 10**digits:.0f})"
 
