@@ -103,7 +103,7 @@ def by_score(x: np.ndarray, jitter: float, seed: int, share: float = 1.0, watch:
 
 def by_denoising(x: np.ndarray, sigma: float, seed: int, share: float = 1.0, watch: Watch | None = None) -> Learned:
     """The energies of a ladder of noises by denoising score matching; ln p is that of one of them."""
-    epochs = max(1, round(600 * share))
+    epochs = max(1, round(1200 * share))
     model = ebm.ScoreModel((2,), hidden=HIDDEN, energy=True, data_width=float(x.std()), seed=seed)
 
     def sample(n: int, seed: int) -> np.ndarray:
@@ -217,7 +217,7 @@ def _drawn(estimate: GaussianMixture, n: int, seed: int) -> np.ndarray:
 WAYS = {
     "EBM": Way(by_contrast, (0.05, 0.2), "weight decay"),
     "score matching": Way(by_score, (1.0, 1.5), "noise of points in kernel widths"),
-    "denoising score matching": Way(by_denoising, (LADDER[7], LADDER[9]), "noise level of ln p"),
+    "denoising score matching": Way(by_denoising, (LADDER[7], LADDER[8], LADDER[9]), "noise level of ln p"),
     "VAE": Way(by_codes, (0.0, 0.5), "noise of points in kernel widths"),
     "DDPM": Way(by_diffusion, (3, 4, 5), "waves"),
     "CNF, likelihood": Way(by_likelihood, (0.5, 1.0), "noise of points in kernel widths"),
