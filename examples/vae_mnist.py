@@ -213,7 +213,7 @@ def tell(
             ["beta", "rate", "distortion", "-ELBO"],
             [[f"{beta:g}", f"{r:.2f}", f"{d:.2f}", f"{r + d:.2f}"] for beta, (r, d) in found.items()],
         ),
-        f"After these epochs -ELBO of test digits is least at beta = {least:g}. It can be sure to be least at 1 only for "
+        f"After these epochs -ELBO of test digits is least at beta = {least:g}. It is sure to be least at 1 only for "
         "the digits learned from, and once learning has ended.",
         report.table(
             ["digit", *(f"ln p, {name}" for name in digits)],
