@@ -7,6 +7,7 @@ _CNF, _GAN = "tests/models/test_cnf.py::", "tests/models/test_gan.py::"
 _LIKELIHOOD = "tests/models/test_ddpm_likelihood.py::"
 _DIFFUSION = "tests/models/test_ddpm_sampling.py::"
 _INSIDE, _WAVE = "tests/quantum/test_netket_sampler.py::", "tests/quantum/test_wave_function.py::"
+_TWELVE = "tests/quantum/test_twelve_spins.py::test_every_way_keeps_the_born_law"
 
 BUGS = (
     Bug(
@@ -118,6 +119,30 @@ BUGS = (
         "beta, inner = float(self.machine_pow) / 2.0",
         "beta, inner = float(self.machine_pow)",
         (_INSIDE + "test_machine_pow_is_the_power_of_psi",),
+        slow=True,
+    ),
+    Bug(
+        "samples inside NetKet are a little too warm",
+        "ebm/quantum/netket_sampler.py",
+        "beta, inner = float(self.machine_pow) / 2.0",
+        "beta, inner = float(self.machine_pow) / 2.15",
+        (_TWELVE + "[free-float-inside NetKet]",),
+        slow=True,
+    ),
+    Bug(
+        "an exchange that moves up spins to the right more often than to the left",
+        "samplers/metropolis.py",
+        "        if a == c:\n            continue",
+        "        if a == c or (i < j and a < c and r < 0.2):\n            continue",
+        (_TWELVE + "[fixed magnetisation-complex-inside NetKet]",),
+        slow=True,
+    ),
+    Bug(
+        "the block Gibbs sampler of a wavefunction has each hidden unit once",
+        "ebm/quantum/weights.py",
+        "return RBM(n, 2 * m, W=np.tile(4.0 * psi.W, 2), b=4.0 * (psi.a - psi.W.sum(1)), c=np.tile(c, 2), ",
+        "return RBM(n, m, W=4.0 * psi.W, b=4.0 * (psi.a - psi.W.sum(1)), c=c, ",
+        (_TWELVE + "[free-float-block Gibbs]",),
         slow=True,
     ),
     Bug(

@@ -36,4 +36,9 @@ def draw_exactly(hilbert: Any, p: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 def count(hilbert: Any, x: np.ndarray) -> np.ndarray:
     """How often each state of the space occurs among x (n, spins)."""
-    return np.bincount(np.asarray(hilbert.states_to_numbers(x)), minlength=hilbert.n_states)
+    powers = 1 << np.arange(hilbert.size)
+    number = np.full(1 << hilbert.size, -1)  # of each pattern of bits; states_to_numbers takes a second for 200,000
+    number[(np.asarray(hilbert.all_states()) > 0) @ powers] = np.arange(hilbert.n_states)
+    found = number[(np.asarray(x) > 0) @ powers]
+    assert (found >= 0).all(), "a state is not in the space"
+    return np.bincount(found, minlength=hilbert.n_states)
