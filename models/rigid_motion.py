@@ -1,8 +1,8 @@
 """Augmentation: images turned and shifted a little, other ways each time they are seen.
 
-A point p of the new image, in pixels from its centre, shows the old one at R(angle) p - shift: what was there is shifted
-first, then turned clockwise as one looks at it. Between pixels it is interpolated linearly along both axes; beyond the
-border it is as at the border. Whole numbers of pixels move exactly.
+A point p of the new image, in pixels from its centre, shows the old one at R(angle) p - shift: what was there is
+shifted, then turned about the centre. Between pixels it is interpolated linearly along both axes; beyond the border it
+is as at the border. Whole numbers of pixels move exactly.
 """
 
 import math

@@ -19,9 +19,9 @@ from samplers import protocols
 class SoftThreshold:
     """The step of an L1 penalty, to be given to `models.fit` as `after_step`.
 
-    It acts on matrices and filters, not on biases or the scales of a norm. The minimum is that of l1 with plain SGD; with
-    a momentum m the steps of the loss add up to r / (1 - m), and the penalty counts as (1 - m) l1. Adam's steps have a
-    rate of their own for each weight, of which the threshold does not know.
+    It acts on matrices and filters, not on biases or the scales of a norm. The minimum is that of l1 with plain SGD;
+    with a momentum m the steps of the loss add up to r / (1 - m), and the penalty counts as (1 - m) l1. Adam's steps
+    have a rate of their own for each weight, of which the threshold does not know.
 
     Args:
         l1: weight of the penalty, in units of the loss.

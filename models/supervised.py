@@ -108,7 +108,7 @@ class Supervised(Model):
 
     @torch.no_grad()
     def _outputs(self, x: Any) -> torch.Tensor:
-        """Return what the network gives in evaluation mode, on the CPU in double precision; the mode stays as it was."""
+        """Return what the network gives in evaluation mode, in double precision; its mode stays as it was."""
         (inputs,) = as_tensors(x, self.dtype, "x")
         check_shape_of(inputs, self.shape, "x")
         mode = self.training

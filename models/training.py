@@ -59,9 +59,9 @@ def fit(
         schedule: time in epochs, a fraction within one -> factor of the learning rate.
         averaging: decay of the exponential moving average of the parameters, and of the running means and variances of
             batch norm, over steps, from 0 (none) to below 1: the model has the averages between epochs and at the end.
-        l2: weight of the penalty l2/2 |W|^2 of all matrices and filters W (no biases, no scales of a norm) that is added
-            to the loss of each step. That of torch's AdamW is another one: it is not divided by the root mean square
-            of the gradient (Loshchilov and Hutter 2019).
+        l2: weight of the penalty l2/2 |W|^2 of all matrices and filters W (no biases, no scales of a norm) that each
+            step adds to the loss. The decay of torch's AdamW is another one: no root mean square of gradients divides
+            it (Loshchilov and Hutter 2019).
         augment: batch -> batch, by torch's global generator, made anew each time: binarisation, shifts.
         validation: data that are only looked at; their loss joins the record.
         patience: epochs without a better validation loss after which learning stops; the model then has the parameters

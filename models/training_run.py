@@ -73,10 +73,10 @@ class TrainingRun:
         if isinstance(model, Checking):
             with seeded(0):
                 first = packed(self.data)
-                model.train()
+                self.model.train()
                 model.check(first if augment is None else augment(first))
             if self.validation is not None:
-                model.eval()
+                self.model.eval()
                 model.check(packed(self.validation))
         if resume and checkpoint is None:
             raise ValueError("resume=True needs checkpoint, the file to go on from, got checkpoint=None")

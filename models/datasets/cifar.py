@@ -33,7 +33,7 @@ def cifar10(split: Literal["train", "test"] = "train") -> tuple[NDArray[np.uint8
         split: "train" (50,000 images) or "test" (10,000)
     Returns: images (n, 3, 32, 32) of levels 0 to 255 of red, green and blue, uint8, and labels (n,): 0 airplane,
         1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck.
-    Raises: ``ValueError`` for another split; `DatasetError` where the archive is corrupt, or neither there nor to be had.
+    Raises: ``ValueError`` for another split; `DatasetError` where the archive is corrupt, or not to be had.
     """
     if split not in ("train", "test"):
         raise ValueError(f'split must be "train" or "test", got {split!r}')

@@ -1,7 +1,7 @@
 """Tables for regression: houses in California, and three of the UCI repository that papers on Bayesian networks use.
 
 Files are kept in `data_folder`, as `cal_housing.data` and in the folder `uci`, and checked by their SHA-256. The three
-are those of Gal's experiments (Gal and Ghahramani 2016), so that figures compare: 20 random splits of 90 to 10 are usual.
+are those of Gal's experiments (Gal and Ghahramani 2016), so that figures compare: 20 random splits of 90:10 are usual.
 Standardise by the training part alone, such as by scikit-learn's StandardScaler.
 """
 
