@@ -4,15 +4,14 @@ The archive is kept as its source serves it, `cifar10/cifar-10-binary.tar.gz` in
 their own SHA-256 whenever they are read; nothing is unpacked to the disk, and no pickle is loaded.
 """
 
-import tarfile
-import zlib
+import math
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.download import ADVICE, DatasetError, check_sum, data_folder, fetch_once
+from models.datasets.download import archived, data_folder, fetch_once
 
 SOURCES = ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",)
 SHA256 = {
@@ -40,29 +39,11 @@ def cifar10(split: Literal["train", "test"] = "train") -> tuple[NDArray[np.uint8
     path = data_folder() / "cifar10" / "cifar-10-binary.tar.gz"
 
     def as_served(arrived: Path) -> bytes:
-        _read(arrived, tuple(SHA256))
+        archived(arrived, SHA256)
         return arrived.read_bytes()
 
     fetch_once(path, SOURCES, as_served)
-    names = tuple(name for name in SHA256 if name.startswith("test") == (split == "test"))
-    rows = np.frombuffer(_read(path, names), np.uint8).reshape(-1, 1 + int(np.prod(SHAPE)))
+    wanted = {name: sha256 for name, sha256 in SHA256.items() if name.startswith("test") == (split == "test")}
+    content = archived(path, wanted)
+    rows = np.frombuffer(b"".join(content[name] for name in wanted), np.uint8).reshape(-1, 1 + math.prod(SHAPE))
     return rows[:, 1:].reshape(-1, *SHAPE).copy(), rows[:, 0].astype(np.int64)
-
-
-def _read(path: Path, names: tuple[str, ...]) -> bytes:
-    """Return the bytes of files of the archive, one after the other, checked."""
-    content = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = member.name.rpartition("/")[2]
-                file = archive.extractfile(member) if name in names else None
-                if file is not None:
-                    content[name] = file.read()
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path} is corrupt ({error}); {ADVICE}") from error
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error}") from error
-    for name in names:
-        check_sum(content.get(name, b""), SHA256[name], path / name)
-    return b"".join(content[name] for name in names)

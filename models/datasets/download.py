@@ -8,9 +8,10 @@ mirrors, their content does not. A file that is there is used and never altered 
 import gzip
 import hashlib
 import os
+import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -95,6 +96,28 @@ def check_sum(content: bytes, sha256: str, path: Path) -> None:
         raise DatasetError(
             f"{path} is corrupt: the SHA-256 of its content is {found[:12]}..., expected {sha256[:12]}...; {ADVICE}"
         )
+
+
+def archived(path: Path, sha256: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the checked contents of files in a compressed tar archive; `sha256` has their sums by name.
+
+    Raises: `DatasetError` where one is missing or altered, or the archive cannot be read.
+    """
+    found = dict.fromkeys(sha256, b"")
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                name = member.name.rpartition("/")[2]
+                file = archive.extractfile(member) if name in sha256 else None
+                if file is not None:
+                    found[name] = file.read()
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path} is corrupt ({error}); {ADVICE}") from error
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error}") from error
+    for name in sha256:
+        check_sum(found[name], sha256[name], path / name)
+    return found
 
 
 def fetch_once(path: Path, sources: tuple[str, ...], kept: Callable[[Path], bytes]) -> None:

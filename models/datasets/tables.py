@@ -5,8 +5,6 @@ are those of Gal's experiments (Gal and Ghahramani 2016), so that figures compar
 Standardise by the training part alone, such as by scikit-learn's StandardScaler.
 """
 
-import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.download import DatasetError, check_sum, data_folder, fetch_once
+from models.datasets.download import DatasetError, archived, check_sum, data_folder, fetch_once
 
 CALIFORNIA_SOURCES = ("https://ndownloader.figshare.com/files/5976036",)  # an archive that holds the file
 CALIFORNIA_SHA256 = "a2b44dcc7e1c9091b43c4f458b25cbd1f7e8068d08edd26bc4703108d3fa6214"
@@ -44,14 +42,7 @@ def california_housing() -> Table:
     """
 
     def unpacked(arrived: Path) -> bytes:
-        try:
-            with tarfile.open(arrived) as archive:
-                file = archive.extractfile("CaliforniaHousing/cal_housing.data")
-                content = b"" if file is None else file.read()
-        except (tarfile.TarError, KeyError, EOFError, zlib.error) as error:
-            raise DatasetError(f"{arrived} is corrupt ({error})") from error
-        check_sum(content, CALIFORNIA_SHA256, arrived)
-        return content
+        return archived(arrived, {"cal_housing.data": CALIFORNIA_SHA256})["cal_housing.data"]
 
     rows = _read(data_folder() / "cal_housing.data", CALIFORNIA_SOURCES, CALIFORNIA_SHA256, unpacked, ",")
     longitude, latitude, age, rooms, bedrooms, population, households, income, value = rows.T

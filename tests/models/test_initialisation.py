@@ -100,9 +100,8 @@ def test_equal_units_stay_equal_exactly(scheme: str) -> None:
     with torch.no_grad():
         other.network[1].weight[0] *= 2.0
     for net in (model, other):
-        models.fit(
-            net, (x, y), epochs=2, batch_size=16, learning_rate=1 / 32, optimiser=torch.optim.SGD, seed=1, progress=False
-        )
+        sgd = torch.optim.SGD
+        models.fit(net, (x, y), epochs=2, batch_size=16, learning_rate=1 / 32, optimiser=sgd, seed=1, progress=False)
     equal = []
     for net in (model, other):
         first, last = (layer for layer in net.network if isinstance(layer, nn.Linear))
@@ -139,7 +138,7 @@ def test_training_deep_relu_networks_begins_only_where_he_says() -> None:
 
 
 def test_errors_name_the_argument() -> None:
-    with pytest.raises(ValueError, match="initialisation must be one of zeros, constant, .* got 'ones'"):
+    with pytest.raises(ValueError, match=r"initialisation must be one of zeros, constant, .* got 'ones'"):
         models.initialise(nn.Linear(1, 1), "ones")
     with pytest.raises(ValueError, match="scale must be finite, got nan"):
         models.initialise(nn.Linear(1, 1), "constant", math.nan)
