@@ -79,7 +79,7 @@ class TrainingState:
         record = read_record(path, KIND)
         stored = json.loads(record["story"])
         for name, value in story.items():
-            old = stored[name]
+            old = stored.get(name)  # None in a file of an earlier version that knew no such setting
             if name == "factors":  # epochs may be added, but those of both runs must have had the same rates
                 old, value = old[: len(value)], value[: len(old)]
             if old != value and not (name == "seed" and value is None):

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 import models
 from ebm.training_run import LearningError
+from models.cnn import Block
 from models.supervised import ACTIVATIONS
 from samplers.store import StoreError
 
@@ -106,6 +107,11 @@ def test_every_activation_learns(activation: str) -> None:
     assert history["loss"][-1] < 0.8 * history["loss"][0]
 
 
+class Nothing(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(x)
+
+
 NETWORKS = {
     "MLP": lambda **c: models.MLP((9, 12), hidden=(6, 5), seed=1, **c),
     "plain": lambda **c: models.CNN((9, 12), channels=(4, 6), hidden=(7,), seed=1, **c),
@@ -138,6 +144,18 @@ def test_a_prediction_depends_on_its_row_alone(name: str) -> None:
     together = model.logits(IMAGES)
     assert model.training  # it predicts in evaluation mode and leaves the mode as it was
     assert np.allclose(model.logits(IMAGES[:7]), together[:7], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (9, 12), (3, 10, 7), (1, 5, 4)])
+def test_a_residual_network_begins_as_its_shortcuts(shape: tuple[int, ...]) -> None:
+    model = models.CNN(shape, classes=4, channels=(5, 6), blocks=2, norm="layer", seed=1)
+    x = torch.as_tensor(RNG.normal(size=(3, *shape)), dtype=torch.float32)
+    begun = model(x)
+    for block in model.modules():
+        if isinstance(block, Block):
+            block.branch = torch.nn.Sequential(block.branch[0], Nothing())  # of the right size
+    assert torch.equal(model(x), begun)
+    assert begun.shape == (3, 4) and begun.std() > 0
 
 
 @pytest.mark.parametrize("name", NETWORKS)
