@@ -31,7 +31,8 @@ def mean_squares(network: nn.Module, x: torch.Tensor) -> float:
 def test_he_keeps_the_mean_square_of_relu_activations() -> None:
     """Given a layer, the numbers of the next are normal and independent: its mean square changes by the factor
     (2 / n) sum over i of relu(g_i)^2, that is (2 / n) chi^2 of K degrees with K ~ Binomial(n, 1/2). Its mean is 1, its
-    variance 5 / n, that of the product of L is (1 + 5 / n)^L - 1. The ratios of 200 networks are compared with products of 19 such factors (Kolmogorov and Smirnov).
+    variance 5 / n, that of the product of L is (1 + 5 / n)^L - 1. The ratios of 200 networks are compared with products
+    of 19 such factors (Kolmogorov and Smirnov).
     """
     x = torch.randn(1, WIDTH, generator=torch.Generator().manual_seed(0))
     ratios = []
