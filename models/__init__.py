@@ -2,11 +2,12 @@
 
     generative          VAE, LatentOptimisation, LinearGaussian, DDPM, CNF, GAN
     without a density   Autoencoder
+    supervised          MLP, CNN: regression and classification
     codes               interpolate, traverse, decoded, reconstructed, pullback_metric, log_volume, geodesic
     ways from noise     Ancestral, DDIM, ReverseSDE, ProbabilityFlow, PredictorCorrector of a DDPM
-    training            fit, fit_linear_gaussian
+    training            fit, fit_linear_gaussian; one_cycle, SoftThreshold, RigidMotion, initialise
     files               model.save(path), load(path)
-    models.datasets     toy densities known exactly, and handwritten digits
+    models.datasets     toy densities known exactly, handwritten digits, images and tables
     models.metrics      how far samples are from others, or from a density
 
 Everything is loaded on first use.
@@ -40,8 +41,14 @@ _HOME = {
     "PredictorCorrector": "predictor_corrector",
     "CNF": "cnf",
     "GAN": "gan",
+    "MLP": "mlp",
+    "CNN": "cnn",
+    "initialise": "initialisation",
+    "one_cycle": "schedules",
+    "SoftThreshold": "soft_threshold",
+    "RigidMotion": "rigid_motion",
 }
-SAVED = ("VAE", "LatentOptimisation", "Autoencoder", "DDPM", "CNF", "GAN")  # the models that `load` knows
+SAVED = ("VAE", "LatentOptimisation", "Autoencoder", "DDPM", "CNF", "GAN", "MLP", "CNN")  # the models that `load` knows
 
 __all__ = [*_HOME, "datasets", "metrics"]
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class TrainingState:
     Args:
         model: the module, changed in place.
         optimisers: of each player.
-        averaged: whether a moving average of the parameters is kept.
+        averaged: whether a moving average of the parameters, and of what batch norm has seen, is kept.
 
     Attributes:
         steps: batches done in all.
@@ -34,7 +35,7 @@ class TrainingState:
 
     def __init__(self, model: torch.nn.Module, optimisers: dict[str, torch.optim.Optimizer], averaged: bool) -> None:
         self.model, self.optimisers, self.steps, self.records = model, optimisers, 0, list[Record]()
-        self.average = {name: p.detach().clone() for name, p in model.named_parameters()} if averaged else {}
+        self.average = {name: p.detach().clone() for name, p in _followed(model)} if averaged else {}
         self.best: dict[str, torch.Tensor] = {}
         self.begin(0)
 
@@ -47,13 +48,13 @@ class TrainingState:
     def follow(self, decay: float) -> None:
         """Move the averages after a step: a plain mean until there are enough steps for the exponential one."""
         weight = 1.0 - min(decay, 1.0 - 1.0 / self.steps)
-        for name, parameter in self.model.named_parameters() if self.average else ():
+        for name, parameter in _followed(self.model) if self.average else ():
             self.average[name].lerp_(parameter, weight)
 
     @torch.no_grad()
     def exchange(self) -> None:
         """Exchange the parameters and their averages, if there are any, in place."""
-        for name, parameter in self.model.named_parameters() if self.average else ():
+        for name, parameter in _followed(self.model) if self.average else ():
             last = parameter.clone()
             parameter.copy_(self.average[name])
             self.average[name].copy_(last)
@@ -78,7 +79,7 @@ class TrainingState:
         record = read_record(path, KIND)
         stored = json.loads(record["story"])
         for name, value in story.items():
-            old = stored[name]
+            old = stored.get(name)  # None in a file of an earlier version that knew no such setting
             if name == "factors":  # epochs may be added, but those of both runs must have had the same rates
                 old, value = old[: len(value)], value[: len(old)]
             if old != value and not (name == "seed" and value is None):
@@ -90,6 +91,14 @@ class TrainingState:
         for name, value in json.loads(record["progress"]).items():
             setattr(self, name, value)
         return int(stored["seed"])
+
+
+def _followed(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield what is averaged: the parameters, and the running means and variances of batch norm, which follow them."""
+    yield from model.named_parameters()
+    for name, buffer in model.named_buffers():
+        if name.rpartition(".")[2] in ("running_mean", "running_var"):
+            yield name, buffer
 
 
 def fingerprint(data: tuple[torch.Tensor, ...] | None) -> str | None:

@@ -33,6 +33,7 @@ def fit(
     optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
     schedule: Callable[[float], float] | None = None,
     averaging: float = 0.0,
+    l2: float = 0.0,
     augment: Callable[[Any], Any] | None = None,
     validation: Any = None,
     patience: int | None = None,
@@ -56,8 +57,11 @@ def fit(
         optimiser: what makes an optimiser of torch from parameters and lr, such as torch.optim.LBFGS or
             functools.partial(torch.optim.SGD, momentum=0.9).
         schedule: time in epochs, a fraction within one -> factor of the learning rate.
-        averaging: decay of the exponential moving average of the parameters over steps, from 0 (none) to below 1: the
-            model has the averaged parameters between epochs and at the end.
+        averaging: decay of the exponential moving average of the parameters, and of the running means and variances of
+            batch norm, over steps, from 0 (none) to below 1: the model has the averages between epochs and at the end.
+        l2: weight of the penalty l2/2 |W|^2 of all matrices and filters W (no biases, no scales of a norm) that each
+            step adds to the loss. The decay of torch's AdamW is another one: no root mean square of gradients divides
+            it (Loshchilov and Hutter 2019).
         augment: batch -> batch, by torch's global generator, made anew each time: binarisation, shifts.
         validation: data that are only looked at; their loss joins the record.
         patience: epochs without a better validation loss after which learning stops; the model then has the parameters
@@ -93,7 +97,7 @@ def fit(
         [2.0, 1.0]
     """
     run = TrainingRun(
-        model, data, epochs, batch_size, learning_rate, seed, optimiser, schedule, averaging, augment, validation,
+        model, data, epochs, batch_size, learning_rate, seed, optimiser, schedule, averaging, l2, augment, validation,
         patience, after_step, measure, checkpoint, resume,
     )  # fmt: skip
     with progress_bar(progress, epochs, "epoch", run.state.epoch) as bar:

@@ -46,10 +46,11 @@ class Scheduled(Protocol):
 
 @runtime_checkable
 class Checking(Protocol):
-    """A model that looks at its data before it learns from them."""
+    """A model that looks at its data before it learns from them, and before it is judged by others."""
 
     def check(self, data: Any) -> None:
-        """Raise unless these are data (a tensor, or a tuple of them) that the model can learn from."""
+        """Raise unless these are data (a tensor, or a tuple of them) that the model can learn from, in training mode,
+        or be judged by, in evaluation mode."""
 
 
 class TrainingRun:
@@ -58,13 +59,13 @@ class TrainingRun:
     def __init__(
         self, model: Any, data: Any, epochs: int, batch_size: int, learning_rate: float, seed: int | None,
         optimiser: Callable[..., torch.optim.Optimizer], schedule: Callable[[float], float] | None, averaging: float,
-        augment: Callable[[Any], Any] | None, validation: Any, patience: int | None,
+        l2: float, augment: Callable[[Any], Any] | None, validation: Any, patience: int | None,
         after_step: Callable[[Any, float], Any] | None, measure: Callable[[Any], Record] | None,
         checkpoint: str | Path | None, resume: bool,
     ) -> None:  # fmt: skip
-        _check(model, epochs, batch_size, learning_rate, seed, averaging, validation, patience)
+        _check(model, epochs, batch_size, learning_rate, seed, averaging, l2, validation, patience)
         self.model, self.epochs, self.batch_size, self.learning_rate = model, epochs, batch_size, learning_rate
-        self.schedule, self.averaging, self.augment, self.patience = schedule, averaging, augment, patience
+        self.schedule, self.averaging, self.l2, self.augment, self.patience = schedule, averaging, l2, augment, patience
         self.after_step, self.measure = after_step, measure
         dtype = next(model.parameters()).dtype
         self.data = as_tensors(data, dtype)
@@ -72,7 +73,11 @@ class TrainingRun:
         if isinstance(model, Checking):
             with seeded(0):
                 first = packed(self.data)
+                self.model.train()
                 model.check(first if augment is None else augment(first))
+            if self.validation is not None:
+                self.model.eval()
+                model.check(packed(self.validation))
         if resume and checkpoint is None:
             raise ValueError("resume=True needs checkpoint, the file to go on from, got checkpoint=None")
         self.path = None if checkpoint is None else Path(checkpoint)
@@ -86,7 +91,7 @@ class TrainingRun:
             "model": f"{type(model).__name__}({getattr(model, 'settings', '')})",
             "optimiser": getattr(optimiser, "__qualname__", repr(optimiser)), "data": fingerprint(self.data),
             "validation": fingerprint(self.validation), "batch_size": batch_size, "learning_rate": learning_rate,
-            "averaging": averaging, "patience": patience,
+            "averaging": averaging, "l2": l2, "patience": patience,
             "factors": [self._factor(float(epoch)) for epoch in range(epochs)], "seed": seed,
         }  # fmt: skip
         if self.path is not None and self.path.exists():
@@ -150,12 +155,17 @@ class TrainingRun:
         state = self.state
         rate = self.learning_rate * self._factor(state.epoch + state.batch / batches)
         for name, optimiser in self.optimisers.items():
+            penalised = [p for group in optimiser.param_groups for p in group["params"] if p.ndim > 1 and self.l2]
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["pace"]
 
-            def closure(name: str = name, optimiser: torch.optim.Optimizer = optimiser) -> torch.Tensor:
+            def closure(
+                name: str = name, optimiser: torch.optim.Optimizer = optimiser, matrices: list = penalised
+            ) -> torch.Tensor:
                 optimiser.zero_grad(set_to_none=True)
                 loss = self.model.loss(batch, name) if name else self.model.loss(batch)
+                for w in matrices:
+                    loss = loss + 0.5 * self.l2 * w.square().sum()
                 if not torch.isfinite(loss):
                     raise LearningError(self._diverged(f"the {name or 'model'}'s loss", loss.item(), rate))
                 loss.backward()
@@ -244,7 +254,7 @@ def _groups(part: torch.nn.Module, model: torch.nn.Module) -> list[dict[str, Any
 
 def _check(
     model: Any, epochs: int, batch_size: int, learning_rate: float, seed: int | None, averaging: float,
-    validation: Any, patience: int | None,
+    l2: float, validation: Any, patience: int | None,
 ) -> None:  # fmt: skip
     if not isinstance(model, torch.nn.Module) or not callable(getattr(model, "loss", None)):
         raise TypeError(f"model must be a torch module with loss(batch), got {protocols.name_of(model)}")
@@ -254,6 +264,7 @@ def _check(
     protocols.check_positive(batch_size, "batch_size", integer=True)
     protocols.check_positive(learning_rate, "learning_rate")
     check_share(averaging, "averaging")
+    protocols.check_positive(l2, "l2", zero=True)
     if seed is not None:
         protocols.check_positive(seed, "seed", integer=True, zero=True)
     if patience is not None:

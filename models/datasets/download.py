@@ -8,8 +8,10 @@ mirrors, their content does not. A file that is there is used and never altered 
 import gzip
 import hashlib
 import os
+import tarfile
 import tempfile
 import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +29,7 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 SECONDS_TO_ANSWER = 30
+ADVICE = "move it away to have it fetched again"
 
 
 class DatasetError(OSError):
@@ -61,8 +64,13 @@ def mnist(split: Literal["train", "test"] = "train") -> tuple[NDArray[np.uint8],
 def _read_idx(name: str) -> NDArray[np.uint8]:
     """Read one file of MNIST: 0, 0, 8 (unsigned bytes), the number of dimensions, their lengths, the bytes."""
     path = data_folder() / "mnist" / f"{name}.gz"
-    if not path.exists():
-        _fetch(path, MNIST_SOURCES, MNIST_SHA256[name])
+    sources = tuple(f"{source}{path.name}" for source in MNIST_SOURCES)
+
+    def as_served(arrived: Path) -> bytes:
+        _checked_content(arrived, MNIST_SHA256[name])
+        return arrived.read_bytes()
+
+    fetch_once(path, sources, as_served)
     content = _checked_content(path, MNIST_SHA256[name])
     dimensions = content[3]
     shape = np.frombuffer(content, dtype=">u4", count=dimensions, offset=4).astype(int)
@@ -71,39 +79,79 @@ def _read_idx(name: str) -> NDArray[np.uint8]:
 
 def _checked_content(path: Path, sha256: str) -> bytes:
     """Return the uncompressed bytes of a gzip file, or raise `DatasetError` where they are not those expected."""
-    advice = "move it away to have it fetched again"
     try:
         content = gzip.decompress(path.read_bytes())
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path} is corrupt ({error}); {advice}") from error
+        raise DatasetError(f"{path} is corrupt ({error}); {ADVICE}") from error
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise DatasetError(
-            f"{path} is corrupt: the SHA-256 of its content is {found[:12]}..., expected {sha256[:12]}...; {advice}"
-        )
+    check_sum(content, sha256, path)
     return content
 
 
-def _fetch(path: Path, sources: tuple[str, ...], sha256: str) -> None:
-    """Fetch a file from the first source that has it; it appears at its path complete and checked, or not at all."""
+def check_sum(content: bytes, sha256: str, path: Path) -> None:
+    """Raise `DatasetError` where bytes read from a path are not those expected."""
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DatasetError(
+            f"{path} is corrupt: the SHA-256 of its content is {found[:12]}..., expected {sha256[:12]}...; {ADVICE}"
+        )
+
+
+def archived(path: Path, sha256: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the checked contents of files in a compressed tar archive; `sha256` has their sums by name.
+
+    Raises: `DatasetError` where one is missing or altered, or the archive cannot be read.
+    """
+    found = dict.fromkeys(sha256, b"")
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                name = member.name.rpartition("/")[2]
+                file = archive.extractfile(member) if name in sha256 else None
+                if file is not None:
+                    found[name] = file.read()
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path} is corrupt ({error}); {ADVICE}") from error
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error}") from error
+    for name in sha256:
+        check_sum(found[name], sha256[name], path / name)
+    return found
+
+
+def fetch_once(path: Path, sources: tuple[str, ...], kept: Callable[[Path], bytes]) -> None:
+    """Fetch a file, unless it is there, from the first source that has it.
+
+    It appears at its path complete and checked, or not at all.
+
+    Arguments:
+        path: where it is kept.
+        sources: addresses that serve it, or an archive that holds it.
+        kept: returns what is to be kept of a file that has arrived, or raises ``OSError`` where it is another one.
+    Raises: `DatasetError` where it is neither there nor to be had.
+    """
+    if path.exists():
+        return
     import pooch
 
     failures = []
-    advice = f"Fetch it from {sources[0]}{path.name} and put it there, or set EBM_DATA to the folder that holds mnist/"
+    advice = (
+        f"What {sources[0]} serves belongs there; or set EBM_DATA to the folder that holds "
+        f"{path.relative_to(data_folder())}"
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            arriving = Path(folder, path.name)
             for source in sources:
+                arriving, complete = Path(folder, "arriving"), Path(folder, "complete")
                 try:
-                    pooch.HTTPDownloader(timeout=SECONDS_TO_ANSWER)(source + path.name, str(arriving), None)
-                    _checked_content(arriving, sha256)
+                    pooch.HTTPDownloader(timeout=SECONDS_TO_ANSWER)(source, str(arriving), None)
+                    complete.write_bytes(kept(arriving))
                 except OSError as error:
                     failures.append(f"{source}: {type(error).__name__}")
                     continue
-                os.replace(arriving, path)
+                os.replace(complete, path)
                 return
     except OSError as error:
         raise DatasetError(

@@ -5,6 +5,10 @@ import in_lattices
 import in_learning
 import in_models
 import in_sampling
+import in_supervised
 import in_weighing
 
-BUGS = (*in_sampling.BUGS, *in_lattices.BUGS, *in_energies.BUGS, *in_learning.BUGS, *in_weighing.BUGS, *in_models.BUGS)
+BUGS = (
+    *in_sampling.BUGS, *in_lattices.BUGS, *in_energies.BUGS, *in_learning.BUGS, *in_weighing.BUGS, *in_models.BUGS,
+    *in_supervised.BUGS,
+)  # fmt: skip
