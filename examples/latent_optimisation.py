@@ -251,7 +251,7 @@ def tell(
 
 def main(
     folder: Path = report.RESULTS / "latent_optimisation", images: int = 60_000, hidden: tuple[int, ...] = (256,),
-    latent: int = 100, epochs: int = 12, few: int = 1000, few_hidden: tuple[int, ...] = (128,), few_epochs: int = 100,
+    latent: int = 100, epochs: int = 10, few: int = 1000, few_hidden: tuple[int, ...] = (128,), few_epochs: int = 100,
     judged: int = 300, samples: int = 1000, drawn: int = 5000, seed: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
     """Learn all of them, judge them, and write the folder."""

@@ -6,16 +6,17 @@
 
 This is generative latent optimisation (Bojanowski et al. 2018) with a width for each code: variational inference that
 is not amortised. Codes that tell nothing, q_i = N(0, 1), with a decoder that does not hear them, are a stationary point
-of this loss. To second order in the weights W of a decoder f = b + W z of bits of mean p it lies there above or below
-by
+of this loss. Let a decoder f = b + W z of bits of mean p begin to hear them. The codes that are then best,
+m_i = W^T (x_i - p) / beta, change the loss, to second order in W, by
 
-    tr W^T (D - C / beta) W / 2,      C the covariance of the pixels, D = diag p (1 - p)
+    tr W^T (D - C / beta) W / 2,      C the covariance of the pixels, D = diag p (1 - p) its diagonal
 
-so that collapse is a minimum if beta exceeds the largest eigenvalue of the pixels' correlation matrix, and a saddle
-below (for Gaussian decoders Lucas et al. 2019). Three things keep codes away from it:
+so that collapse is a local minimum if beta exceeds the largest eigenvalue of the pixels' correlation matrix (33.5 for
+threshold-binarised MNIST), and a saddle below (Lucas et al. 2019 have the Gaussian case). Three things keep codes away
+from it:
 
 - Logarithms are summed over pixels and over the numbers of a code. Averaged over each, the loss would be that of
-  beta = pixels / latent.
+  beta = pixels / latent (784 / 16 = 49).
 - Codes learn faster than the decoder, since each is seen once an epoch.
 - Codes begin narrow, or, by `start`, as principal components, so that the decoder hears them before it has learned to
   do without: a saddle is left slowly.
@@ -154,7 +155,9 @@ class LatentOptimisation(Model):
     def infer(
         self, x: Any, *, steps: int = 300, learning_rate: float = 0.05, candidates: int = 1000, seed: int | None = None
     ) -> Codes:
-        """Return the codes of new configurations, found by maximising the bound with the decoder as it is.
+        """Return the codes of new configurations: the bound (beta = 1) is climbed with the decoder as it is.
+
+        They have the prior of the loss, N(0, 1), as those of the examples do.
 
         Args:
             x: configurations (n, *shape).
