@@ -1,24 +1,35 @@
 """Latent optimisation: a Gaussian code for each example, learned beside the decoder, and no encoder.
 
-    p(z) = N(0, 1),      p(x | z) as in models.decoders,      q_i(z) = N(m_i, s_i^2) for example i
+    p(x | z) as in models.decoders,      q_i(z) = N(m_i, s_i^2) for example i
 
-    loss = mean_i [ KL(q_i || p) - <ln p(x_i | z)>_{q_i} ]
+    loss = mean_i [ beta KL(q_i || N(0, 1)) - <ln p(x_i | z)>_{q_i} ]
 
 This is generative latent optimisation (Bojanowski et al. 2018) with a width for each code: variational inference that
-is not amortised. Three things keep the codes from collapsing onto the prior:
+is not amortised. Codes that tell nothing, q_i = N(0, 1), with a decoder that does not hear them, are a stationary point
+of this loss. Let a decoder f = b + W z of bits of mean p begin to hear them. The codes that are then best,
+m_i = W^T (x_i - p) / beta, change the loss, to second order in W, by
+
+    tr W^T (D - C / beta) W / 2,      C the covariance of the pixels, D = diag p (1 - p) its diagonal
+
+so that collapse is a local minimum if beta exceeds the largest eigenvalue of the pixels' correlation matrix (33.5 for
+threshold-binarised MNIST), and a saddle below (Lucas et al. 2019 have the Gaussian case). Three things keep codes away
+from it:
 
 - Logarithms are summed over pixels and over the numbers of a code. Averaged over each, the loss would be that of
-  beta = pixels / latent (784 / 32 = 24.5), at which a code costs more than it can ever tell.
+  beta = pixels / latent (784 / 16 = 49).
 - Codes learn faster than the decoder, since each is seen once an epoch.
 - Codes begin narrow, or, by `start`, as principal components, so that the decoder hears them before it has learned to
-  do without.
+  do without: a saddle is left slowly.
+
+Once they are learned, the law of the model is that of a prior fitted to the codes, by default the Gaussian under which
+the mean bound is highest: samples are drawn from it, `log_prob` is its logarithm, and `as_energy` has it too.
 
 An example is known by its row: the data of `models.fit` are a tuple (rows, x).
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,12 +47,6 @@ from samplers import protocols
 PACE = 10.0  # of codes, in learning rates of the decoder
 START = 0.1  # standard deviation of the first means, and first width of every code
 WIDTH = 0.5  # of codes that begin as principal components, in their standard deviations
-
-
-class Prior(Protocol):
-    """What codes can be drawn from."""
-
-    def sample(self, n: int, seed: int | None = None) -> np.ndarray: ...
 
 
 class LatentOptimisation(Model):
@@ -150,7 +155,9 @@ class LatentOptimisation(Model):
     def infer(
         self, x: Any, *, steps: int = 300, learning_rate: float = 0.05, candidates: int = 1000, seed: int | None = None
     ) -> Codes:
-        """Return the codes of new configurations, found by maximising the bound with the decoder as it is.
+        """Return the codes of new configurations: the bound (beta = 1) is climbed with the decoder as it is.
+
+        They have the prior of the loss, N(0, 1), as those of the examples do.
 
         Args:
             x: configurations (n, *shape).
@@ -173,28 +180,34 @@ class LatentOptimisation(Model):
             candidates=candidates, seed=seed,
         )  # fmt: skip
 
-    def log_prob_bound(self, x: Any, k: int = 50, seed: int | None = None) -> np.ndarray:
+    def log_prob_bound(
+        self, x: Any, k: int = 50, seed: int | None = None, prior: ebm.GaussianMixture | None = None
+    ) -> np.ndarray:
         """Return the bound of k importance samples from the inferred codes, (n,), in nats a configuration."""
-        return self.log_prob(x, k, seed).value
+        return self.log_prob(x, k, seed, prior).value
 
-    def log_prob(self, x: Any, samples: int = 5000, seed: int | None = None) -> LogProbability:
+    def log_prob(
+        self, x: Any, samples: int = 5000, seed: int | None = None, prior: ebm.GaussianMixture | None = None
+    ) -> LogProbability:
         """Return ln p(x) by importance sampling from the inferred codes, with the error of each by the delta method.
 
         Args:
             x: configurations (n, *shape).
             samples: codes a configuration.
             seed: seed of the inference and of the codes.
+            prior: of the codes; None: `fitted_prior()`.
 
         Raises:
-            ValueError: samples is not a positive integer, or x does not fit.
+            ValueError: samples is not a positive integer, or x or the prior does not fit.
         """
         x = self.decoder.configurations(x)
-        return log_probability(self.decoder.joint, x, *self._search(x, seed), samples, seed)
+        return log_probability(self._joint(prior), x, *self._search(x, seed), samples, seed)
 
     def fitted_prior(self, components: int = 1, seed: int | None = 0) -> ebm.GaussianMixture:
         """Return a mixture of Gaussians fitted to the codes of the examples, widths included: an energy of codes.
 
-        One component has the mean and covariance of all codes; more are fitted by EM to a code drawn for each example.
+        One component has the mean and covariance of all codes: of all Gaussians its mean KL(q_i || p) is the smallest.
+        More are fitted by EM to a code drawn for each example.
 
         Raises:
             ValueError: components is not a positive integer.
@@ -211,20 +224,51 @@ class LatentOptimisation(Model):
         return ebm.GaussianMixture(found.means_, found.covariances_, found.weights_)
 
     @torch.no_grad()
-    def sample(self, n: int, seed: int | None = None, prior: Prior | None = None) -> np.ndarray:
-        """Return n configurations, (n, *shape), from codes of a prior; None: one Gaussian fitted to the codes."""
+    def sample(self, n: int, seed: int | None = None, prior: ebm.GaussianMixture | None = None) -> np.ndarray:
+        """Return n configurations, (n, *shape), from codes of a prior; None: `fitted_prior()`."""
         protocols.check_positive(n, "n", integer=True)
-        z = (self.fitted_prior() if prior is None else prior).sample(n, seed)
+        z = self._prior(prior).sample(n, seed)
         with seeded(seed, 2):
             return self.decoder.draw(torch.as_tensor(z, dtype=self.dtype, device=self.device)).cpu().numpy()
 
-    def as_energy(self, x: Any) -> ebm.TorchEnergy:
+    def as_energy(self, x: Any, prior: ebm.GaussianMixture | None = None) -> ebm.TorchEnergy:
         """Return E(z; x) = -ln p(x, z) of one configuration: at beta = 1 its law is the posterior of the code.
 
         Args:
             x: one configuration, of the model's shape.
+            prior: of the codes; None: `fitted_prior()`.
 
         Returns:
             An energy of shape (latent,) whose ln Z is ln p(x).
         """
-        return self.decoder.energy(self.decoder.configurations(np.asarray(x)[None]))
+        one, joint = self.decoder.configurations(np.asarray(x)[None]), self._joint(prior)
+
+        def energy(z: torch.Tensor) -> torch.Tensor:
+            return -joint(one.expand(len(z), *self.shape), z)
+
+        return ebm.TorchEnergy(energy, shape=(self.latent,), device=self.device)
+
+    def _prior(self, prior: ebm.GaussianMixture | None) -> ebm.GaussianMixture:
+        """Return a prior of codes, the fitted one for None."""
+        prior = self.fitted_prior() if prior is None else prior
+        if prior.shape != (self.latent,):
+            raise ValueError(f"prior must be of codes of {self.latent} numbers, got one of shape {prior.shape}")
+        return prior
+
+    def _joint(self, prior: ebm.GaussianMixture | None) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """Return the function ln p(x, z), (n,), of configurations (n, *shape) and codes (n, latent)."""
+        of_codes = _density(self._prior(prior), self.device)
+
+        def joint(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+            return self.decoder.log_likelihood(x, z.to(self.dtype)).double() + of_codes.log_prob(z.double())
+
+        return joint
+
+
+def _density(prior: ebm.GaussianMixture, device: torch.device) -> torch.distributions.Distribution:
+    """Return a mixture as torch knows it, in double precision."""
+    means, covariances, weights = (
+        torch.tensor(value, device=device) for value in (prior.means, prior.covariances, prior.weights)
+    )
+    gaussians = torch.distributions.MultivariateNormal(means, scale_tril=torch.linalg.cholesky(covariances))
+    return torch.distributions.MixtureSameFamily(torch.distributions.Categorical(weights), gaussians)

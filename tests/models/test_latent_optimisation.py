@@ -15,12 +15,14 @@ import ebm
 import models
 import samplers
 from models import datasets
-from models.decoders import divergence
+from models.code_search import losses
+from models.decoders import Decoder, divergence
 from models.streams import seeded
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 RNG = np.random.default_rng(4)
+STANDARD = ebm.GaussianMixture(np.zeros((1, 2)), np.eye(2))  # the prior in the loss
 
 
 def linear(n: int, spread: float = 0.6) -> tuple[models.LatentOptimisation, np.ndarray, np.ndarray]:
@@ -50,7 +52,7 @@ def test_inferred_codes_are_the_posterior_of_probabilistic_pca() -> None:
     assert np.allclose(found.mean, np.tile(mean, (32, 1)), rtol=0, atol=1e-6)  # opposite noises cancel in the means
     ratios = (found.sigma / sigma).reshape(32, -1) ** 2
     assert mean_p(ratios.mean(1), 1.0) > ALPHA and ratios.std() < 0.1
-    log_p = model.log_prob(x, 2000, seed=1)
+    log_p = model.log_prob(x, 2000, seed=1, prior=STANDARD)
     exact = stats.multivariate_normal(np.arange(5), W @ W.T + 0.36 * np.eye(5)).logpdf(x)
     assert stats.chi2.sf((((log_p.value - exact) / log_p.error) ** 2).sum(), 20) > ALPHA
     assert log_p.error.max() < 0.02  # of weights that are nearly equal: q is the posterior
@@ -100,6 +102,30 @@ def test_averaging_over_pixels_and_codes_is_a_large_beta() -> None:
     assert torch.allclose(196 * slopes[0], slopes[1], rtol=1e-3, atol=1e-5)
 
 
+def test_collapse_is_stable_where_beta_exceeds_the_first_eigenvalue_of_the_pixels_correlations() -> None:
+    x = small_digits(300).reshape(300, -1)
+    x = x[:, (x.mean(0) > 0.0) & (x.mean(0) < 1.0)]
+    mean, spread = x.mean(0), x.std(0)
+    values, vectors = np.linalg.eigh(np.corrcoef(x.T))
+    step = 1e-3
+    for beta in (0.9 * values[-1], 1.1 * values[-1], 24.5):
+        for k in (-1, -2, 0):
+            w = step * vectors[:, k] / spread  # the decoder begins to hear, and the codes follow as is best for them
+            decoder = Decoder(x.shape[1], 1, ()).double()
+            told = []
+            for size in (0.0, 1.0):
+                with torch.no_grad():
+                    decoder.network[0].weight.copy_(torch.as_tensor(size * w[:, None]))
+                    decoder.network[0].bias.copy_(torch.as_tensor(np.log(mean / (1.0 - mean))))
+                    means = torch.as_tensor(size * (x - mean) @ w / beta)[:, None]
+                    pair = [  # two opposite noises have all moments that matter
+                        losses(decoder, torch.as_tensor(x), means, torch.zeros_like(means), noise, beta)
+                        for noise in (torch.ones_like(means), -torch.ones_like(means))
+                    ]
+                told.append(float(0.5 * (pair[0] + pair[1]).mean()))
+            assert (told[1] - told[0]) / step**2 == pytest.approx(0.5 * (1.0 - values[k] / beta), abs=1e-3)
+
+
 def test_naive_codes_collapse_and_ours_do_not() -> None:
     x = small_digits(300)
     told = {}
@@ -141,7 +167,7 @@ def test_codes_learn_ten_times_as_fast() -> None:
 
 def test_the_posterior_of_a_code_is_an_energy() -> None:
     model, W, x = linear(3)
-    energy = model.as_energy(x[0])
+    energy = model.as_energy(x[0], prior=STANDARD)
     samplers.check(energy)
     exact = stats.multivariate_normal(np.arange(5), W @ W.T + 0.36 * np.eye(5)).logpdf(x[0])
     assert ebm.log_z(energy, "exact").value == pytest.approx(exact, abs=1e-8)
@@ -150,17 +176,61 @@ def test_the_posterior_of_a_code_is_an_energy() -> None:
         assert mean_p(chains.x[..., axis].mean(1), mean) > ALPHA
 
 
-def test_the_fitted_prior_has_the_moments_of_the_codes() -> None:
-    model, *_ = linear(60)
+def shifted(n: int) -> tuple[models.LatentOptimisation, np.ndarray, np.ndarray]:
+    """A linear decoder whose codes are of no standard law: correlated, away from zero, of several widths."""
+    model, W, x = linear(n)
+    with torch.no_grad():
+        means = RNG.normal(size=(n, 2)) @ [[1.5, 0.0], [0.8, 0.5]] + [1.0, -2.0]
+        model.codes.weight.copy_(torch.as_tensor(np.hstack([means, RNG.normal(-1.0, 0.5, size=(n, 2))])))
+    return model, W, x
+
+
+def test_no_gaussian_is_a_better_prior_than_the_fitted_one() -> None:
+    model, *_ = shifted(60)
     mean, sigma = model.training_codes()
+
+    def cost(prior: ebm.GaussianMixture) -> float:  # the mean KL(q_i || prior), less what no prior changes
+        (m,), (C,) = prior.means, prior.covariances
+        away, P = mean - m, np.linalg.inv(C)
+        square = np.einsum("ni,ij,nj->n", away, P, away) + sigma**2 @ np.diag(P)
+        return 0.5 * float(square.mean() + np.linalg.slogdet(C)[1])
+
     one = model.fitted_prior()
-    assert np.allclose(one.means[0], mean.mean(0)) and np.allclose(
-        one.covariances[0], np.cov(mean.T, bias=True) + np.diag((sigma**2).mean(0))
-    )
+    assert cost(one) < cost(STANDARD) - 1.0
+    for _ in range(20):  # all ways lead up, by the square of what is changed
+        (m,), (C,), turn = one.means, one.covariances, RNG.normal(size=(2, 2))
+        step = 1e-3
+        near = ebm.GaussianMixture([m + step * RNG.normal(size=2)], [C + step * (turn + turn.T)])
+        assert 0.0 < cost(near) - cost(one) < 100 * step**2
+
+
+def test_samples_and_probabilities_are_of_one_law() -> None:
+    model, W, x = shifted(60)
+    (m,), (C,) = model.fitted_prior().means, model.fitted_prior().covariances
+    law = stats.multivariate_normal(np.arange(5) + W @ m, W @ C @ W.T + 0.36 * np.eye(5))
+    white = np.linalg.solve(np.linalg.cholesky(law.cov), (model.sample(20_000, seed=3) - law.mean).T)
+    assert stats.kstest(white.ravel(), "norm").pvalue > ALPHA
+    assert stats.chi2.sf(20_000 * (white.mean(1) ** 2).sum(), 5) > ALPHA
+    log_p, exact = model.log_prob(x[:20], 4000, seed=1), law.logpdf(x[:20])
+    assert stats.chi2.sf((((log_p.value - exact) / log_p.error) ** 2).sum(), 20) > ALPHA
+    energy = model.as_energy(x[0])
+    samplers.check(energy)
+    assert ebm.log_z(energy, "exact").value == pytest.approx(exact[0], abs=1e-8)
+
+
+def test_a_mixture_may_be_the_prior_of_all() -> None:
+    model, W, x = shifted(60)
     two = model.fitted_prior(2, seed=1)
     assert two.means.shape == (2, 2) and np.array_equal(two.means, model.fitted_prior(2, seed=1).means)
-    z = two.sample(20_000, 3)
-    drawn = model.sample(20_000, seed=3, prior=two)
+    laws = [
+        stats.multivariate_normal(np.arange(5) + W @ m, W @ C @ W.T + 0.36 * np.eye(5))
+        for m, C in zip(two.means, two.covariances, strict=True)
+    ]
+    exact = np.log(sum(w * law.pdf(x[:1]) for w, law in zip(two.weights, laws, strict=True)))
+    assert ebm.log_z(model.as_energy(x[0], prior=two), "exact").value == pytest.approx(exact, abs=1e-8)
+    found = model.log_prob(np.tile(x[:1], (40, 1)), 1000, seed=1, prior=two)
+    assert stats.chi2.sf((((found.value - exact) / found.error) ** 2).sum(), 40) > ALPHA
+    z, drawn = two.sample(20_000, 3), model.sample(20_000, seed=3, prior=two)
     centred = drawn - models.decoded(model, z)  # the same codes: what is left is noise of width 0.6
     assert stats.kstest(centred.ravel() / 0.6, "norm").pvalue > ALPHA
 
@@ -201,6 +271,7 @@ def test_data_that_do_not_fit_are_refused(data: Any, message: str) -> None:
         (lambda m: m.infer(np.zeros((1, 4))), r"data must be configurations of shape \(n, 5\)"),
         (lambda m: m.log_prob(np.zeros((1, 5)), 0), "samples must be"),
         (lambda m: m.fitted_prior(0), "components must be"),
+        (lambda m: m.sample(1, prior=ebm.GaussianMixture([[0.0]], [[1.0]])), "prior must be of codes of 2 numbers"),
     ],
 )
 def test_errors_name_the_argument(call: Any, message: str) -> None:
