@@ -84,7 +84,7 @@ def learn(x: np.ndarray, epochs: int, seed: int) -> tuple[dict[str, Any], Any]:
         "autoencoder, code of a point": vae.as_energy(x[0]),
         "flow": flow.as_energy(tolerance=1e-4),
         "adversarial, codes": gan.as_energy(),
-        "diffusion": diffusion.as_energy(steps=24),
+        "diffusion": diffusion.as_energy(steps=12),
         "classifier": classifier.as_energy(CONFINEMENT),
     }
     return energies, diffusion
@@ -116,7 +116,7 @@ def draw(energies: dict[str, Any], ends: dict[str, np.ndarray], seen: np.ndarray
 
 def main(
     folder: Path = report.RESULTS / "models_as_energies", points: int = 2000, epochs: int = 300, chains: int = 32,
-    draws: int = 150, warmup: int = 150, grid: int = 120, seed: int = 1,
+    draws: int = 120, warmup: int = 120, grid: int = 120, seed: int = 1,
 ) -> dict:  # fmt: skip
     """Learn every model, run the same call on every energy, compare with the integral, and write the folder."""
     clock, rows, ends, numbers = report.begin(folder), [], {}, {}

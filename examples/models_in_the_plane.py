@@ -5,6 +5,7 @@ quick look) and a `watch`, which is called along learning with the epoch and wha
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,8 +104,13 @@ def by_score(x: np.ndarray, jitter: float, seed: int, share: float = 1.0, watch:
 
 def by_denoising(x: np.ndarray, sigma: float, seed: int, share: float = 1.0, watch: Watch | None = None) -> Learned:
     """The energies of a ladder of noises by denoising score matching; ln p is that of one of them."""
-    epochs = max(1, round(1200 * share))
-    model = ebm.ScoreModel((2,), hidden=HIDDEN, energy=True, data_width=float(x.std()), seed=seed)
+    return level(denoised(x.tobytes(), seed, share, watch, sigma if watch else None), sigma)
+
+
+def level(model: ebm.ScoreModel, sigma: float) -> Learned:
+    """Return ln p of one level of a ladder, and samples by Langevin dynamics along all of it."""
+    energy = model.at_noise(sigma)
+    constant = log_z(energy)
 
     def sample(n: int, seed: int) -> np.ndarray:
         init = LADDER[0] * np.random.default_rng(seed).standard_normal((n, 2))
@@ -114,17 +120,20 @@ def by_denoising(x: np.ndarray, sigma: float, seed: int, share: float = 1.0, wat
         )
         return np.asarray(run.x)[:, -1]
 
-    def learned() -> Learned:
-        level = model.at_noise(sigma)
-        constant = log_z(level)
-        return Learned(lambda x: -level(x) - constant, sample)
+    return Learned(lambda x: -energy(x) - constant, sample)
 
+
+@lru_cache(maxsize=1)
+def denoised(data: bytes, seed: int, share: float, watch: Watch | None, sigma: float | None) -> ebm.ScoreModel:
+    """Learn a ladder, once for all of its levels that validation chooses from."""
+    x, epochs = np.frombuffer(data).reshape(-1, 2), max(1, round(1200 * share))
+    model = ebm.ScoreModel((2,), hidden=HIDDEN, energy=True, data_width=float(x.std()), seed=seed)
     ebm.fit(
         model, x, ebm.DenoisingScoreMatching(LADDER, noises=2), epochs=epochs, batch_size=250, learning_rate=0.002,
         optimiser=ebm.Adam(), averaging=0.99, schedule=lambda epoch: 1.0 - epoch / epochs, seed=seed, progress=False,
-        callback=marked(watch, epochs, learned),
+        callback=None if watch is None else marked(watch, epochs, lambda: level(model, sigma)),
     )  # fmt: skip
-    return learned()
+    return model
 
 
 def by_codes(x: np.ndarray, jitter: float, seed: int, share: float = 1.0, watch: Watch | None = None) -> Learned:
