@@ -10,7 +10,7 @@ is measured by pairs on 20,000 fresh points: the Kullback-Leibler divergence in 
 the energies is normalised by quadrature, of the VAE it is the bound of 500 importance samples, of the diffusion model
 that of its probability flow; a GAN has none, and is given that of kernels over 2,000 of its samples.
 
-One setting of each model is chosen for each data set by validation: with the points of the first seed, 1,600 to learn
+One setting of most models is chosen for each data set by validation: with the points of the first seed, 1,600 to learn
 from and 400 to choose by. Then all 2,000 points of each seed are learned with it. The 500 held-out points of the curves
 and the fresh points of the tables had no part in any choice.
 """

@@ -136,15 +136,19 @@ def denoised(data: bytes, seed: int, share: float, watch: Watch | None, sigma: f
     return model
 
 
-def by_codes(x: np.ndarray, jitter: float, seed: int, share: float = 1.0, watch: Watch | None = None) -> Learned:
-    """A variational autoencoder with a Gaussian decoder, its width learned; ln p by importance samples."""
-    epochs, noise = max(1, round(1600 * share)), jittered(x, jitter)
-    vae = models.VAE((2,), latent=2, hidden=HIDDEN, likelihood="gaussian", activation="ReLU", seed=seed)
+def by_codes(x: np.ndarray, setting: None, seed: int, share: float = 1.0, watch: Watch | None = None) -> Learned:
+    """A variational autoencoder with a Gaussian decoder, its width learned; ln p by importance samples.
+
+    The weight of KL grows over the first quarter: at its full weight from the start, codes often stay unused.
+    """
+    epochs = max(1, round(1200 * share))
+    vae = models.VAE(
+        (2,), latent=2, hidden=HIDDEN, likelihood="gaussian", activation="ReLU", warmup=epochs // 4, seed=seed
+    )
     learned = lambda: Learned(lambda x: vae.log_prob(x, CODES, 0).value, vae.sample)  # noqa: E731
     models.fit(
         vae, x, epochs=epochs, batch_size=200, learning_rate=0.003, schedule=lambda time: 1.0 - time / epochs,
-        averaging=0.99, augment=lambda rows: rows + noise * torch.randn_like(rows), seed=seed,
-        callback=marked(watch, epochs, learned), progress=False,
+        averaging=0.99, seed=seed, callback=marked(watch, epochs, learned), progress=False,
     )  # fmt: skip
     return learned()
 
@@ -227,7 +231,7 @@ WAYS = {
     "EBM": Way(by_contrast, (0.05, 0.2), "weight decay"),
     "score matching": Way(by_score, (1.0, 1.5), "noise of points in kernel widths"),
     "denoising score matching": Way(by_denoising, (LADDER[7], LADDER[8], LADDER[9]), "noise level of ln p"),
-    "VAE": Way(by_codes, (0.0, 0.5), "noise of points in kernel widths"),
+    "VAE": Way(by_codes, (None,), ""),
     "DDPM": Way(by_diffusion, (3, 4, 5), "waves"),
     "CNF, likelihood": Way(by_likelihood, (0.5, 1.0), "noise of points in kernel widths"),
     "CNF, flow matching": Way(by_matching, (0.5, 1.0), "noise of points in kernel widths"),
