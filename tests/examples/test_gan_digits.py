@@ -1,0 +1,67 @@
+"""The example of a game on digits: chains and weights against a law that is known, and all of it in a small size."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from example_folder import Load, results
+from laws import ALPHA, mean_p
+from scipy import stats
+from torch import nn
+
+import models
+from models import datasets
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+@pytest.fixture
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the digits that are installed in the place of all of MNIST."""
+    images, labels = datasets.digits()
+    order = np.random.default_rng(0).permutation(5000)
+    parts = {"train": order[:4000], "test": order[4000:]}
+    monkeypatch.setattr(datasets, "mnist", lambda part: (images[parts[part]], labels[parts[part]]))
+
+
+def test_chains_and_weighed_codes_tell_the_same_of_a_law_that_is_known(load: Load) -> None:
+    example = load("gan_digits")
+    gan = models.GAN((2,), latent=2, hidden=(), seed=1).double()
+    gan.players["generator"] = nn.Identity()
+    layer = gan.players["discriminator"][1]
+    with torch.no_grad():  # d = w . z + b: the law of the chains is N(w, 1), and ln <exp d> over N(0, 1) is b + w^2 / 2
+        layer.weight[:], layer.bias[:] = torch.tensor([[0.6, -0.8]]), -0.2
+    along = example.told_by(example.walk(gan, 64, 40, seed=1)).mean(1)
+    assert mean_p(along, 1.0 - 0.2) > ALPHA  # the mean of d is w^2 + b
+    found = example.weighed(gan, 20_000, seed=1)
+    for name, exact in {"mean": 0.8, "log_mean": 0.3}.items():
+        value, error = found[name]
+        assert 2 * stats.norm.sf(abs(value - exact) / error) > ALPHA
+    with torch.no_grad():
+        layer.weight.zero_()
+    found = example.weighed(gan, 100, seed=1)
+    assert [found["effective"], *found["log_mean"], *found["mean"]] == pytest.approx([1.0, -0.2, 0.0, -0.2, 0.0])
+
+
+def test_pixels_by_themselves_have_the_means_of_the_digits_and_nothing_else(load: Load) -> None:
+    independent = load("digit_reader").independent
+    two = np.stack([np.zeros((28, 28)), np.ones((28, 28))])
+    drawn = independent(two, 4000, seed=1)
+    assert drawn.shape == (4000, 28, 28) and set(np.unique(drawn)) == {0.0, 1.0}
+    on = drawn.reshape(4000, 784).sum(1)  # binomial, where the digits themselves are all on or all off
+    assert stats.chi2(4000).sf(np.square(on - 392).sum() / 196) > ALPHA
+    assert stats.chi2(4000).cdf(np.square(on - 392).sum() / 196) > ALPHA
+
+
+def test_a_game_is_judged(load: Load, tmp_path: Path, few_digits: None) -> None:
+    example = load("gan_digits")
+    size = {"images": 800, "epochs": 1, "alone": 1, "channels": (2, 4), "latent": 3, "reading": 3}
+    example.main(tmp_path, **size, chains=8, draws=20, tried=128)
+    found = results(tmp_path, example.PICTURES)
+    assert found["read_rightly"] > 0.3
+    distances = {name: score["distance"][0] for name, score in found["scores"].items()}
+    assert 0.0 < distances[example.TEST] < 0.2 < min(distances[example.PRIOR], distances["pixels, each by itself"])
+    assert all(sum(score["counts"]) == 160 for score in found["scores"].values())
+    values = [found["discriminators"][name]["value"][example.TEST][0] for name in (example.GAME, example.ALONE)]
+    assert values[0] < values[1] < 0.0  # alone and without a penalty it tells more apart
