@@ -57,11 +57,11 @@ def test_pixels_by_themselves_have_the_means_of_the_digits_and_nothing_else(load
 def test_a_game_is_judged(load: Load, tmp_path: Path, few_digits: None) -> None:
     example = load("gan_digits")
     size = {"images": 800, "epochs": 1, "alone": 1, "channels": (2, 4), "latent": 3, "reading": 3}
-    example.main(tmp_path, **size, chains=8, draws=20, tried=128)
+    example.main(tmp_path, **size, chains=16, draws=20, tried=128)
     found = results(tmp_path, example.PICTURES)
     assert found["read_rightly"] > 0.3
     distances = {name: score["distance"][0] for name, score in found["scores"].items()}
     assert 0.0 < distances[example.TEST] < 0.2 < min(distances[example.PRIOR], distances["pixels, each by itself"])
-    assert all(sum(score["counts"]) == 160 for score in found["scores"].values())
+    assert all(sum(score["counts"]) == 320 for score in found["scores"].values())
     values = [found["discriminators"][name]["value"][example.TEST][0] for name in (example.GAME, example.ALONE)]
     assert values[0] < values[1] < 0.0  # alone and without a penalty it tells more apart
