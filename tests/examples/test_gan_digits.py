@@ -54,6 +54,32 @@ def test_pixels_by_themselves_have_the_means_of_the_digits_and_nothing_else(load
     assert stats.chi2(4000).cdf(np.square(on - 392).sum() / 196) > ALPHA
 
 
+def test_the_jury_measures_a_shift_in_units_of_the_spread_and_counts(load: Load) -> None:
+    jury_of = load("digit_reader").Jury
+
+    class Reader:
+        """Features are three pixels; the digit is the number of a fourth."""
+
+        def features(self, images: np.ndarray) -> torch.Tensor:
+            return torch.as_tensor(images[:, 0, :3])
+
+        def probabilities(self, images: np.ndarray) -> np.ndarray:
+            return np.eye(10)[images[:, 1, 0].astype(int)]
+
+    one = np.random.default_rng(1).normal(size=(200, 28, 28))
+    one[:, 1, 0] = np.arange(200) % 10
+    digits = np.stack([one] * 3)  # parts that are the same have no distance but for the 1 / n of the covariances
+    moved = digits.copy()
+    moved[:, :, 0, 1] += 2.0
+    moved[:, :50, 1, 0] = 7
+    jury = jury_of(Reader(), digits)
+    spread = one[:, 0, :3].var(0).sum()
+    assert jury(digits)["distance"] == pytest.approx((0.0, 0.0), abs=1e-5) and jury(digits)["factor"] == 1.0
+    found = jury(moved)
+    assert found["distance"][0] == pytest.approx(4.0 / spread, rel=1e-2) and found["sure"] == (1.0, 0.0)
+    assert found["counts"].tolist() == [45, 45, 45, 45, 45, 45, 45, 195, 45, 45] and found["factor"] == 3.25
+
+
 def test_a_game_is_judged(load: Load, tmp_path: Path, few_digits: None) -> None:
     example = load("gan_digits")
     size = {"images": 800, "epochs": 1, "alone": 1, "channels": (2, 4), "latent": 3, "reading": 3}
