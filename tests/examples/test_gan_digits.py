@@ -32,7 +32,7 @@ def test_chains_and_weighed_codes_tell_the_same_of_a_law_that_is_known(load: Loa
     layer = gan.players["discriminator"][1]
     with torch.no_grad():  # d = w . z + b: the law of the chains is N(w, 1), and ln <exp d> over N(0, 1) is b + w^2 / 2
         layer.weight[:], layer.bias[:] = torch.tensor([[0.6, -0.8]]), -0.2
-    along = example.told_by(example.walk(gan, 64, 40, seed=1)).mean(1)
+    along = example.told_by(example.walk(gan, 64, 40, 3, seed=1)).mean(1)
     assert mean_p(along, 1.0 - 0.2) > ALPHA  # the mean of d is w^2 + b
     found = example.weighed(gan, 20_000, seed=1)
     for name, exact in {"mean": 0.8, "log_mean": 0.3}.items():
@@ -83,7 +83,7 @@ def test_the_jury_measures_a_shift_in_units_of_the_spread_and_counts(load: Load)
 def test_a_game_is_judged(load: Load, tmp_path: Path, few_digits: None) -> None:
     example = load("gan_digits")
     size = {"images": 800, "epochs": 1, "alone": 1, "channels": (2, 4), "latent": 3, "reading": 3}
-    example.main(tmp_path, **size, chains=16, draws=20, tried=128)
+    example.main(tmp_path, **size, chains=16, draws=20, thin=1)
     found = results(tmp_path, example.PICTURES)
     assert found["read_rightly"] > 0.3
     distances = {name: score["distance"][0] for name, score in found["scores"].items()}
