@@ -15,7 +15,7 @@ discriminator of the game is held down by its penalty (R1, gamma 0.1) and runs a
 one starts from it and goes on learning alone, without the penalty, while the generator stands still. Hamiltonian Monte
 Carlo walks on both, from codes of N(0, 1). What comes of it is looked at in three ways:
 
-- the mean of d along the chains, beside that of codes from N(0, 1) weighed by exp(d), which needs no chains; and
+- the mean of d along the chains, beside that of codes from N(0, 1) weighted by exp(d), which needs no chains; and
   ln <exp d> over N(0, 1), which is 0 if d is ln p/q;
 - the squared Frechet distance to test digits in 32 features, the last hidden layer of a small classifier that has
   learned MNIST's training digits, in units of the variance of these features. It is no FID: another classifier gives
@@ -23,7 +23,9 @@ Carlo walks on both, from codes of N(0, 1). What comes of it is looked at in thr
   each by itself from those of the training digits are what knows no shapes;
 - what the classifier reads: how sure it is, and how unequal the shares of the ten digits are.
 
-Errors are standard errors over eight parts of the samples and of the test digits, or over chains, for one learning.
+Few samples, or correlated ones, make a distance larger, so all kinds have as many and the draws of a chain are kept 16
+trajectories apart. Errors are standard errors over eight parts of the samples and of the test digits, each part with
+chains of its own, or over chains; they are those of one learning.
 """
 
 import functools
@@ -102,7 +104,7 @@ def told_by(run: samplers.Chains) -> np.ndarray:
     return 0.5 * np.square(run.x).sum(2) - run.energy
 
 
-def weighed(gan: models.GAN, n: int, seed: int) -> dict[str, Any]:
+def weighted(gan: models.GAN, n: int, seed: int) -> dict[str, Any]:
     """Return what n codes from N(0, 1), weighted by exp(d), say of the law of the chains.
 
     `effective` is (sum w)^2 / n sum w^2, the share of the codes that are worth something.
@@ -183,7 +185,7 @@ def examined(gan: models.GAN, run: samplers.Chains, drawn: dict[str, np.ndarray]
     return {
         "value": {name: values(gan, drawn[name]) for name in REAL},
         "mean_d": means | {"difference": (a - b, math.hypot(e, f))},
-        "chains": with_mean_error(told_by(run).mean(1)), "weighed": weighed(gan, 3 * run.energy.size, seed),
+        "chains": with_mean_error(told_by(run).mean(1)), "weighted": weighted(gan, 3 * run.energy.size, seed),
         "acceptance": float(run.acceptance.mean()), "r_hat": max(row.r_hat for row in rows),
         "tau": max(row.tau for row in rows),
     }  # fmt: skip
@@ -203,10 +205,10 @@ def tell(scores: dict[str, Any], found: dict[str, Any]) -> list[str]:
             f["value"][TEST][0] / 2 + math.log(2), f["value"][TEST][1] / 2
         ),
         "d of training digits less that of test digits": lambda f: short(*f["mean_d"]["difference"]),
-        "ln of the mean of exp d, N(0, 1)": lambda f: short(*f["weighed"]["log_mean"]),
+        "ln of the mean of exp d, N(0, 1)": lambda f: short(*f["weighted"]["log_mean"]),
         "mean of d, chains": lambda f: short(*f["chains"]),
-        "mean of d, weighed codes": lambda f: short(*f["weighed"]["mean"]),
-        "share of weighed codes that counts": lambda f: f"{f['weighed']['effective']:.3f}",
+        "mean of d, weighted codes": lambda f: short(*f["weighted"]["mean"]),
+        "share of weighted codes that counts": lambda f: f"{f['weighted']['effective']:.3f}",
         "acceptance of HMC": lambda f: f"{f['acceptance']:.2f}",
         "R-hat, at most": lambda f: f"{f['r_hat']:.3f}",
         "tau in draws, at most": lambda f: f"{f['tau']:.1f}",

@@ -25,7 +25,7 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets, "mnist", lambda part: (images[parts[part]], labels[parts[part]]))
 
 
-def test_chains_and_weighed_codes_tell_the_same_of_a_law_that_is_known(load: Load) -> None:
+def test_chains_and_weighted_codes_tell_the_same_of_a_law_that_is_known(load: Load) -> None:
     example = load("gan_digits")
     gan = models.GAN((2,), latent=2, hidden=(), seed=1).double()
     gan.players["generator"] = nn.Identity()
@@ -34,13 +34,13 @@ def test_chains_and_weighed_codes_tell_the_same_of_a_law_that_is_known(load: Loa
         layer.weight[:], layer.bias[:] = torch.tensor([[0.6, -0.8]]), -0.2
     along = example.told_by(example.walk(gan, 64, 40, 3, seed=1)).mean(1)
     assert mean_p(along, 1.0 - 0.2) > ALPHA  # the mean of d is w^2 + b
-    found = example.weighed(gan, 20_000, seed=1)
+    found = example.weighted(gan, 20_000, seed=1)
     for name, exact in {"mean": 0.8, "log_mean": 0.3}.items():
         value, error = found[name]
         assert 2 * stats.norm.sf(abs(value - exact) / error) > ALPHA
     with torch.no_grad():
         layer.weight.zero_()
-    found = example.weighed(gan, 100, seed=1)
+    found = example.weighted(gan, 100, seed=1)
     assert [found["effective"], *found["log_mean"], *found["mean"]] == pytest.approx([1.0, -0.2, 0.0, -0.2, 0.0])
 
 
