@@ -1,0 +1,303 @@
+"""A game of two networks learns digits, and its discriminator is an energy that the library's chains walk on.
+
+A generator G makes images of 28 x 28 pixels from codes z ~ N(0, 1), and a discriminator of logit d tells them from
+MNIST's training digits (Goodfellow et al. 2014; convolutions as in the DCGAN, Radford, Metz and Chintala 2016), each
+with layers of 8, 16 and 32 channels. If the game comes to its optimum, d = 0 everywhere and its value V is -2 ln 2. If
+not, the best d is ln p/q of data and samples, and V + 2 ln 2 is then twice the divergence of Jensen and Shannon; with
+any other d, on digits that it has not learned, it is a lower bound of that, but for the error of the mean.
+
+What is left over in d can correct the generator: chains on the energy of codes
+
+    E(z) = |z|^2 / 2 - d(G(z))
+
+give samples nearer to the data (discriminator-driven latent sampling, Che et al. 2020), as far as d is ln p/q. The
+discriminator of the game is held down by its penalty (R1, gamma 0.1) and runs after a generator that moves. A second
+one starts from it and goes on learning alone, without the penalty, while the generator stands still. Hamiltonian Monte
+Carlo walks on both, from codes of N(0, 1). What comes of it is looked at in three ways:
+
+- the mean of d along the chains, beside that of codes from N(0, 1) weighted by exp(d), which needs no chains; and
+  ln <exp d> over N(0, 1), which is 0 if d is ln p/q;
+- the squared Frechet distance to test digits in 32 features, the last hidden layer of a small classifier that has
+  learned MNIST's training digits, in units of the variance of these features. It is no FID: another classifier gives
+  other numbers, and none sees all. Other test digits give the floor. Training digits the classifier knows. Pixels drawn
+  each by itself from those of the training digits are what knows no shapes;
+- what the classifier reads: how sure it is, and how unequal the shares of the ten digits are.
+
+Few samples, or correlated ones, make a distance larger, so all kinds have as many and the draws of a chain are kept 16
+trajectories apart. Errors are standard errors over eight parts of the samples and of the test digits, each part with
+chains of its own, or over chains; they are those of one learning.
+"""
+
+import functools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import report
+import torch
+from codes import draw_images, with_mean_error
+from digit_reader import Jury, independent, learned_reader
+from torch import nn
+
+import models
+import samplers
+from ebm import History
+from models import datasets
+
+PARTS = 8  # of samples and test digits: distances and their errors
+GAMMA = 0.1  # of the penalty R1
+TEST, TRAINING = REAL = "other test digits", "training digits"
+PRIOR, GAME, ALONE = "z from N(0, 1)", "chains, D of the game", "chains, D gone on alone"
+PICTURES = {
+    "samples.png": "The first of each kind, none chosen: test digits; samples of z from N(0, 1); ends of chains on the "
+    "energy of the discriminator that went on alone; three of these chains along their draws.",
+    "learning.png": "Left: losses of the two players (the discriminator's with its penalty), and what they are at the "
+    "optimum. Right: Frechet distance of samples after each epoch, with averaged parameters, and the floor.",
+    "logits.png": "Left: logits of the discriminator that went on alone. Right: shares of the digits that the "
+    "classifier reads, and the uniform share.",
+}
+
+
+class Alone(nn.Module):
+    """The discriminator of a game in which the generator stands still."""
+
+    def __init__(self, gan: models.GAN) -> None:
+        super().__init__()
+        self.gan = gan
+
+    def loss(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.gan.loss(batch, "discriminator")
+
+
+def play(gan: models.GAN, grey: np.ndarray, epochs: int, seed: int, measure: Any) -> History:
+    """Make a GAN learn images (n, 28, 28); return its history."""
+    return models.fit(
+        gan, grey, epochs=epochs, batch_size=64, learning_rate=1e-3, averaging=0.995, seed=seed, progress=False,
+        optimiser=functools.partial(torch.optim.Adam, betas=(0.5, 0.99)),
+        schedule=lambda time: 1.0 - 0.9 * time / epochs, measure=measure,
+        callback=lambda record: print(record, flush=True),
+    )  # fmt: skip
+
+
+def gone_on(gan: models.GAN, grey: np.ndarray, epochs: int, seed: int) -> models.GAN:
+    """Return a GAN of the same generator, whose discriminator has gone on learning without a penalty."""
+    other = models.GAN(**(gan.settings | {"gradient_penalty": 0.0}))
+    other.load_state_dict(gan.state_dict())
+    models.fit(
+        Alone(other), grey, epochs=epochs, batch_size=64, learning_rate=1e-3, averaging=0.995, seed=seed,
+        schedule=lambda time: 1.0 - time / epochs, progress=False,
+    )  # fmt: skip
+    return other
+
+
+def walk(gan: models.GAN, chains: int, draws: int, thin: int, seed: int) -> samplers.Chains:
+    """Return chains of codes on the energy of a GAN, which start from N(0, 1)."""
+    return samplers.sample(
+        gan.as_energy(), samplers.HMC(steps=5), chains=chains, draws=draws, thin=thin, warmup=40, seed=seed,
+        init=np.random.default_rng(seed).standard_normal((chains, gan.latent)), progress=False,
+    )  # fmt: skip
+
+
+def told_by(run: samplers.Chains) -> np.ndarray:
+    """Return d(G(z)) = |z|^2 / 2 - E(z) along chains, (chains, draws)."""
+    return 0.5 * np.square(run.x).sum(2) - run.energy
+
+
+def weighted(gan: models.GAN, n: int, seed: int) -> dict[str, Any]:
+    """Return what n codes from N(0, 1), weighted by exp(d), say of the law of the chains.
+
+    `effective` is (sum w)^2 / n sum w^2, the share of the codes that are worth something.
+    """
+    z = np.random.default_rng(seed).standard_normal((n, gan.latent))
+    d = 0.5 * np.square(z).sum(1) - gan.as_energy()(z)
+    w = np.exp(d - d.max())
+    mean = float(w @ d / w.sum())
+    return {
+        "log_mean": (float(d.max() + np.log(w.mean())), float(w.std(ddof=1) / w.mean() / math.sqrt(n))),
+        "mean": (mean, float(np.sqrt(np.square(w * (d - mean)).sum()) / w.sum())),
+        "effective": float(w.sum() ** 2 / np.square(w).sum() / n),
+    }
+
+
+@torch.no_grad()
+def logits(gan: models.GAN, images: np.ndarray) -> np.ndarray:
+    """Return d of images (parts, n, 28, 28), in one row."""
+    return torch.cat([gan.logit(torch.as_tensor(part)) for part in images]).numpy()
+
+
+def values(gan: models.GAN, images: np.ndarray) -> tuple[float, float]:
+    """Return V on images (parts, n, 28, 28), and its standard error."""
+    return with_mean_error(np.array([gan.value(part, seed) for seed, part in enumerate(images)]))
+
+
+def draw_samples(test: np.ndarray, prior: np.ndarray, ends: np.ndarray, chains: np.ndarray, path: Path) -> None:
+    """Draw rows of 20 test digits, samples, ends of chains, and chains (3, 20, 28, 28) along their draws."""
+    kinds = {
+        "test digits": test[:40],
+        PRIOR: prior[:60],
+        "ends of chains": ends[:60],
+        "a chain": np.concatenate(chains),
+    }
+    labels = [label for label, images in kinds.items() for _ in range(len(images) // 20)]
+    draw_images({"": np.concatenate([images[: len(images) // 20 * 20] for images in kinds.values()])}, labels, 20, path)
+
+
+def draw_learning(history: History, floor: float, path: Path) -> None:
+    """Draw losses and distances against the epoch."""
+    picture, axes = report.figure(1, 2, 14, 5.2)
+    for k, (player, best) in enumerate({"discriminator": 2 * math.log(2), "generator": math.log(2)}.items()):
+        axes[0, 0].plot(history["epoch"], history[f"{player}_loss"], report.MARKERS[k] + "-", color=report.COLOURS[k],
+                        label=player)  # fmt: skip
+        axes[0, 0].axhline(best, color=report.COLOURS[k], linestyle="--", linewidth=1.2, label=f"{best:.3f}, optimum")
+    axes[0, 0].set(xlabel="epoch", ylabel="loss (nats)")
+    axes[0, 1].plot(history["epoch"], history["distance"], "o-", color=report.COLOURS[0], label="z from N(0, 1)")
+    axes[0, 1].axhline(floor, color="0.4", linestyle="--", linewidth=1.2, label="other test digits")
+    axes[0, 1].set(xlabel="epoch", ylabel="Frechet distance", yscale="log")
+    for panel in axes[0]:
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.legend()
+    report.save(picture, path)
+
+
+def draw_logits(told: dict[str, np.ndarray], counts: dict[str, np.ndarray], path: Path) -> None:
+    """Draw densities of the logits by kind, and shares of the digits by kind."""
+    picture, axes = report.figure(1, 2, 14, 5.2)
+    edges = np.linspace(*np.quantile(np.concatenate(list(told.values())), [0.001, 0.999]), 60)
+    for k, (name, d) in enumerate(told.items()):
+        axes[0, 0].hist(d, edges, density=True, histtype="step", linewidth=2, color=report.COLOURS[k], label=name)
+    axes[0, 0].set(xlabel="d (nats)", ylabel="density")
+    for k, (name, n) in enumerate(counts.items()):
+        axes[0, 1].bar(np.arange(10) + 0.27 * (k - 1), 100 * n / n.sum(), 0.25, color=report.COLOURS[k], label=name)
+    axes[0, 1].axhline(10, color="0.4", linewidth=1)
+    axes[0, 1].set(xlabel="digit that the classifier reads", ylabel="share (%)", xticks=range(10))
+    for panel in axes[0]:
+        panel.margins(y=0.35)  # for the legends
+        panel.legend(loc="upper left")
+    report.save(picture, path)
+
+
+def examined(gan: models.GAN, run: samplers.Chains, drawn: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
+    """Return what a discriminator says of real digits, in parts by kind, and how its chains went."""
+    means = {name: with_mean_error(logits(gan, drawn[name])) for name in REAL}
+    (a, e), (b, f) = means[TRAINING], means[TEST]
+    rows = samplers.summary(run).rows.values()
+    return {
+        "value": {name: values(gan, drawn[name]) for name in REAL},
+        "mean_d": means | {"difference": (a - b, math.hypot(e, f))},
+        "chains": with_mean_error(told_by(run).mean(1)), "weighted": weighted(gan, 3 * run.energy.size, seed),
+        "acceptance": float(run.acceptance.mean()), "r_hat": max(row.r_hat for row in rows),
+        "tau": max(row.tau for row in rows),
+    }  # fmt: skip
+
+
+def tell(scores: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Return the tables of what was found, and a verdict."""
+    short = report.with_error
+    first = report.table(
+        ["digits", "Frechet distance", "the classifier is sure by", "largest factor of a share from uniform"],
+        [[name, short(*s["distance"]), short(*s["sure"]), f"{s['factor']:.2f}"] for name, s in scores.items()],
+    )
+    lines: dict[str, Any] = {
+        "V, training digits": lambda f: short(*f["value"][TRAINING]),
+        "V, test digits (-1.386 at the optimum)": lambda f: short(*f["value"][TEST]),
+        "lower bound of the divergence (V + 2 ln 2) / 2": lambda f: short(
+            f["value"][TEST][0] / 2 + math.log(2), f["value"][TEST][1] / 2
+        ),
+        "d of training digits less that of test digits": lambda f: short(*f["mean_d"]["difference"]),
+        "ln of the mean of exp d, N(0, 1)": lambda f: short(*f["weighted"]["log_mean"]),
+        "mean of d, chains": lambda f: short(*f["chains"]),
+        "mean of d, weighted codes": lambda f: short(*f["weighted"]["mean"]),
+        "share of weighted codes that counts": lambda f: f"{f['weighted']['effective']:.3f}",
+        "acceptance of HMC": lambda f: f"{f['acceptance']:.2f}",
+        "R-hat, at most": lambda f: f"{f['r_hat']:.3f}",
+        "tau in draws, at most": lambda f: f"{f['tau']:.1f}",
+    }
+    second = report.table(
+        ["discriminator", "of the game", "gone on alone"],
+        [[name, *(line(found[kind]) for kind in (GAME, ALONE))] for name, line in lines.items()],
+    )
+    return [first, verdict(scores), second]
+
+
+def gains(scores: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return by how much chains lessen the distance of N(0, 1), paired by parts of the test digits, with errors."""
+    differences = {name: np.subtract(scores[PRIOR]["distances"], scores[name]["distances"]) for name in (GAME, ALONE)}
+    return {name: with_mean_error(difference) for name, difference in differences.items()}
+
+
+def verdict(scores: dict[str, Any]) -> str:
+    """Return in words what the chains gain."""
+    sentences = []
+    for name, (gain, error) in gains(scores).items():
+        said = "nearer" if gain > 4 * error else "farther" if gain < -4 * error else "no difference that is sure"
+        less = report.with_error(gain, error)
+        sentences.append(f"Distance of {PRIOR} less that of {name}: {less}, {said}.")
+    return " ".join(sentences)
+
+
+def in_parts(images: np.ndarray) -> np.ndarray:
+    """Return images (PARTS * n, 28, 28) as (PARTS, n, 28, 28)."""
+    return images.reshape(PARTS, -1, 28, 28)
+
+
+def gathered(images: int, judged: int, epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray, Jury, float]:
+    """Return training digits, `judged` of them in parts, a reader with as many test digits, and its accuracy."""
+    rng = np.random.default_rng(seed)
+    (train, labels), (test, truth) = datasets.mnist("train"), datasets.mnist("test")
+    order, grey = rng.permutation(len(test))[:judged], (train[:images] / 255).astype(np.float32)
+    held, reader = (test[order] / 255).astype(np.float32), learned_reader(grey, labels[:images], epochs, seed)
+    right = float((reader.probabilities(held).argmax(1) == truth[order]).mean())
+    return grey, in_parts(grey[rng.permutation(len(grey))[:judged]]), Jury(reader, in_parts(held)), right
+
+
+def draw(drawn: dict[str, np.ndarray], found: dict[str, Any], scores: dict[str, Any], history: History,
+         chains: int, folder: Path) -> None:  # fmt: skip
+    """Draw the figures of samples in parts, by kind, of discriminators and of learning."""
+    walks = drawn[ALONE].reshape(chains, -1, 28, 28)
+    draw_samples(drawn[TEST][0], drawn[PRIOR][0], walks[:, -1], walks[:3, :20], folder / "samples.png")
+    draw_learning(history, scores[TEST]["distance"][0], folder / "learning.png")
+    draw_logits(found, {name: scores[name]["counts"] for name in (PRIOR, GAME, ALONE)}, folder / "logits.png")
+
+
+def main(
+    folder: Path = report.RESULTS / "gan_digits", images: int = 60_000, epochs: int = 5, alone: int = 1,
+    channels: tuple[int, ...] = (8, 16, 32), latent: int = 16, reading: int = 2, chains: int = 240, draws: int = 20,
+    thin: int = 16, seed: int = 1,
+) -> dict[str, Any]:  # fmt: skip
+    """Learn to read, play, go on alone, walk, judge, and write the folder."""
+    clock, judged = report.begin(folder), chains * draws
+    grey, known, jury, right = gathered(images, judged, reading, seed)
+    print(f"{right:.2%} of the test digits are read rightly; {clock():.0f} s", flush=True)
+    gan = models.GAN((28, 28), latent=latent, channels=channels, output="unit", gradient_penalty=GAMMA, seed=seed)
+
+    def distance(model: models.GAN) -> dict[str, float]:
+        return {"distance": jury(in_parts(model.sample(judged, seed)))["distance"][0]}
+
+    history = play(gan, grey, epochs, seed, distance)
+    judges = {GAME: gan, ALONE: gone_on(gan, grey, alone, seed)}
+    print(f"{clock():.0f} s. Chains", flush=True)
+    runs = {name: walk(model, chains, draws, thin, seed) for name, model in judges.items()}
+    drawn = {TEST: jury.digits, TRAINING: known, PRIOR: in_parts(gan.sample(judged, seed))}
+    # Each part has chains of its own.
+    drawn |= {name: in_parts(gan.generate(np.asarray(run.x).reshape(-1, latent))) for name, run in runs.items()}
+    drawn["pixels, each by itself"] = in_parts(independent(grey, judged, seed))
+    scores = {name: jury(made) for name, made in drawn.items()}
+    found = {name: examined(judges[name], run, drawn, seed) for name, run in runs.items()}
+    tables = [f"The classifier reads {right:.1%} of the test digits rightly.", *tell(scores, found)]
+    print("\n\n".join(tables))
+    draw(drawn, {k: logits(judges[ALONE], drawn[k]) for k in (*REAL, PRIOR, ALONE)}, scores, history, chains, folder)
+    numbers = {
+        "scores": scores, "gains": gains(scores), "discriminators": found, "read_rightly": right,
+        "learning": {name: history[name] for name in ("discriminator_loss", "generator_loss", "distance", "seconds")},
+    }  # fmt: skip
+    settings = {
+        "images": images, "epochs": epochs, "alone": alone, "channels": channels, "latent": latent, "reading": reading,
+        "chains": chains, "draws": draws, "thin": thin, "seed": seed, "seconds": round(clock()),
+    }  # fmt: skip
+    report.write(folder, __file__, __doc__, tables, PICTURES, numbers, settings)
+    return numbers
+
+
+if __name__ == "__main__":
+    main()
