@@ -126,7 +126,7 @@ def level(model: ebm.ScoreModel, sigma: float) -> Learned:
 @lru_cache(maxsize=1)
 def denoised(data: bytes, seed: int, share: float, watch: Watch | None, sigma: float | None) -> ebm.ScoreModel:
     """Learn a ladder, once for all of its levels that validation chooses from."""
-    x, epochs = np.frombuffer(data).reshape(-1, 2), max(1, round(1200 * share))
+    x, epochs = np.frombuffer(data).reshape(-1, 2), max(1, round(600 * share))
     model = ebm.ScoreModel((2,), hidden=HIDDEN, energy=True, data_width=float(x.std()), seed=seed)
     ebm.fit(
         model, x, ebm.DenoisingScoreMatching(LADDER, noises=2), epochs=epochs, batch_size=250, learning_rate=0.002,
@@ -171,7 +171,9 @@ def flow(
 ) -> tuple[models.CNF, Learned]:  # fmt: skip
     """A continuous normalising flow: by flow matching, or by its likelihood from a field to start with."""
     objective, noise = "flow_matching" if start is None else "likelihood", jittered(x, jitter)
-    cnf = models.CNF((2,), objective=objective, mean=x.mean(0), width=x.std(0), seed=seed)
+    cnf = models.CNF(
+        (2,), objective=objective, mean=x.mean(0), width=x.std(0), tolerance=1e-5, seed=seed
+    )  # of a step: ln p is right to 1e-4
     if start is not None:
         cnf.load_state_dict(start.state_dict())
     learned = Learned(cnf.log_prob, cnf.sample)
@@ -230,11 +232,11 @@ def _drawn(estimate: GaussianMixture, n: int, seed: int) -> np.ndarray:
 WAYS = {
     "EBM": Way(by_contrast, (0.05, 0.2), "weight decay"),
     "score matching": Way(by_score, (1.0, 1.5), "noise of points in kernel widths"),
-    "denoising score matching": Way(by_denoising, (LADDER[7], LADDER[8], LADDER[9]), "noise level of ln p"),
+    "denoising score matching": Way(by_denoising, (LADDER[7], LADDER[9]), "noise level of ln p"),
     "VAE": Way(by_codes, (None,), ""),
     "DDPM": Way(by_diffusion, (3, 4, 5), "waves"),
-    "CNF, likelihood": Way(by_likelihood, (0.5, 1.0), "noise of points in kernel widths"),
-    "CNF, flow matching": Way(by_matching, (0.5, 1.0), "noise of points in kernel widths"),
+    "CNF, likelihood": Way(by_likelihood, (0.5,), ""),
+    "CNF, flow matching": Way(by_matching, (0.5,), ""),
     "GAN": Way(by_game, (0.1, 1.0), "R1"),
     "kernels": Way(kernels, (None,), ""),
     "mixture of Gaussians": Way(mixture, (8, 16, 32), "components"),
