@@ -40,3 +40,35 @@ def test_a_wrong_gradient_is_seen_by_both_judges(load: Load, monkeypatch: pytest
     monkeypatch.setattr(example, "gradient", lambda *args: right(*args)._replace(W1=1.001 * right(*args).W1))
     assert example.difference(example.gradient(w, x, y), example.by_autograd(model, x, y)) == pytest.approx(1e-3)
     assert example.central(w, x, y, 5, np.random.default_rng(0)).min() > 1e-5
+
+
+def test_signals_follow_the_law_of_their_first_weights(load: Load, tmp_path: Path) -> None:
+    example = load("initialisation")
+    found = example.main(tmp_path, width=64, depth=6, networks=60, others=3, digits=300, trained=64, epochs=1, seeds=2)
+    assert results(tmp_path, example.PICTURES)["mean"] == found["mean"]
+    mean, right, error = found["log_mean"]
+    assert abs(mean - right) < 5 * error
+    zeros, *constant, he = (run for name, run in found["equal"].items() if "64" in name)
+    assert zeros["largest"] == 0.0 and zeros["loss"] < 2.31  # biases learn how frequent digits are
+    assert all(run["apart"] == 0.0 < run["largest"] for run in constant) and he["apart"] > 0.1
+
+
+def test_he_s_law_is_that_of_products_of_chi_squares(load: Load) -> None:
+    example = load("initialisation")
+    width, depth, n = 48, 5, 40_000
+    rng = np.random.default_rng(0)
+    products = (2 / width * rng.chisquare(rng.binomial(width, 0.5, (n, depth)))).prod(1)
+    deviation, mean, spread = example.law_of_he(width, depth)
+    logs = np.log(products)
+    assert abs(products.mean() - 1.0) < 5 * deviation / np.sqrt(n)
+    for values, right in ((products - 1.0, deviation), (logs - mean, spread)):
+        squares = values**2
+        assert abs(squares.mean() - right**2) < 5 * squares.std() / np.sqrt(n)
+    assert abs(logs.mean() - mean) < 5 * spread / np.sqrt(n)
+
+
+def test_relu_layers_of_xavier_s_weights_halve_a_signal(load: Load) -> None:
+    example = load("initialisation")
+    q, g = example.theory("Xavier", "ReLU", 100, 5, 1.3)
+    assert q[1:] == pytest.approx(784 / 884 * 0.5 ** np.arange(5), rel=1e-12)
+    assert g[1:] == pytest.approx(0.5 ** np.arange(4, -1, -1), rel=1e-12)
