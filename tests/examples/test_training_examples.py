@@ -72,3 +72,32 @@ def test_relu_layers_of_xavier_s_weights_halve_a_signal(load: Load) -> None:
     q, g = example.theory("Xavier", "ReLU", 100, 5, 1.3)
     assert q[1:] == pytest.approx(784 / 884 * 0.5 ** np.arange(5), rel=1e-12)
     assert g[1:] == pytest.approx(0.5 ** np.arange(4, -1, -1), rel=1e-12)
+
+
+def test_gradients_vanish_by_a_factor_a_layer(load: Load, tmp_path: Path) -> None:
+    example = load("vanishing_gradients")
+    found = example.main(tmp_path, width=64, depth=12, networks=3, rows=32, digits=100, trained=16, epochs=1, seeds=2)
+    assert results(tmp_path, example.PICTURES).keys() == found.keys()
+    factor = {name: run["factor"] for name, run in found.items()}
+    assert factor["Sigmoid, plain"] < 0.25 < factor["Sigmoid, layer norm"] < 0.5 < factor["Sigmoid, batch norm"]
+    assert 0.8 < factor["ReLU, plain"] < 1.2 < factor["ReLU, residual"]
+
+
+def test_gradients_of_wide_networks_in_closed_form(load: Load) -> None:
+    example = load("vanishing_gradients")
+    steps = -np.diff(np.log([example.theory_of("ReLU", kind, 8, 64, 0.7) for kind in ("layer norm", "batch norm")]))
+    assert steps[0] == pytest.approx(0.0, abs=1e-12)
+    assert steps[1] == pytest.approx(0.5 * np.log(np.pi / (np.pi - 1)), rel=1e-10)
+    plain = example.theory_of("Tanh", "plain", 400, 784, 1e-6)  # tanh is linear there, and Xavier's weights keep sizes
+    assert plain[0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_activations_times_gradients_are_the_same_number_in_every_layer_of_a_homogeneous_network(load: Load) -> None:
+    example = load("vanishing_gradients")
+    network = example.Deep("ReLU", "residual", 8, 5, seed=0).double()
+    x = example.torch.linspace(-1.0, 1.0, 3 * 784, dtype=example.torch.float64).reshape(3, 784)
+    logits, layers = network(x)
+    slopes = example.torch.autograd.grad(logits.square().sum(), layers)
+    products = [float((a * g).sum().detach()) for a, g in zip(layers, slopes, strict=True)]
+    assert len(layers) == 5 and products == pytest.approx([products[0]] * 5, rel=1e-10)
+    assert float((layers[1] - layers[0]).detach().min()) >= 0.0  # the stream goes on, and a ReLU joins it
