@@ -101,3 +101,26 @@ def test_activations_times_gradients_are_the_same_number_in_every_layer_of_a_hom
     products = [float((a * g).sum().detach()) for a, g in zip(layers, slopes, strict=True)]
     assert len(layers) == 5 and products == pytest.approx([products[0]] * 5, rel=1e-10)
     assert float((layers[1] - layers[0]).detach().min()) >= 0.0  # the stream goes on, and a ReLU joins it
+
+
+def test_activations_are_judged_and_their_dead_units_counted(load: Load, tmp_path: Path) -> None:
+    example = load("activations")
+    found = example.main(tmp_path, digits=400, held_out=100, units=(32, 16), epochs=5, seeds=2)
+    runs = results(tmp_path, example.PICTURES)["runs"]
+    assert runs.keys() == example.NAMES.keys()
+    assert 0.5 < found["ReLU"]["test"][0] < 1.0
+    assert all(
+        sum(run["dead"]) == 0 for by_rate in (runs["LeakyReLU"], runs["ELU"]) for r in by_rate.values() for run in r
+    )
+
+
+def test_a_unit_that_is_zero_on_all_data_counts_as_dead_and_gets_no_gradient(load: Load) -> None:
+    example = load("activations")
+    model = example.models.MLP(4, classes=3, hidden=(6, 5), seed=0)
+    x = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
+    assert example.dead(model, x) == [0, 0]
+    first = model.network[1]
+    first.bias.data[[1, 4]] = -100.0
+    assert example.dead(model, x) == [2, 0]
+    model.loss((example.torch.as_tensor(x), example.torch.arange(50) % 3)).backward()
+    assert (first.weight.grad.abs().sum(1) == 0.0).nonzero().ravel().tolist() == [1, 4]
