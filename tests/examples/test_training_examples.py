@@ -124,3 +124,21 @@ def test_a_unit_that_is_zero_on_all_data_counts_as_dead_and_gets_no_gradient(loa
     assert example.dead(model, x) == [2, 0]
     model.loss((example.torch.as_tensor(x), example.torch.arange(50) % 3)).backward()
     assert (first.weight.grad.abs().sum(1) == 0.0).nonzero().ravel().tolist() == [1, 4]
+
+
+def test_precision_is_lost_by_powers_of_epsilon(load: Load, tmp_path: Path) -> None:
+    example = load("float32_or_float64")
+    found = example.main(tmp_path, n=20_000, rows=100, digits=300, hidden=16, epochs=1, seeds=3)
+    assert results(tmp_path, example.PICTURES)["training"]["gap"] == found["training"]["gap"]
+    assert found["ln sum exp near 120, naive"]["power"] is None  # infinite in single precision
+    assert (
+        0.35 < found["slope, forward differences"]["power"][0] < 0.6 < found["slope, central differences"]["power"][0]
+    )
+    assert found["slope, central differences"]["power"][0] < 0.85 < found["slope, autograd"]["power"][0]
+
+
+def test_the_naive_variance_is_wrong_by_the_square_of_the_mean(load: Load) -> None:
+    example = load("float32_or_float64")
+    naive, two_passes = example.variances(1e4, 500, np.float32, np.random.default_rng(0)).values()
+    assert naive > 1e-2 > 1e-5 > two_passes
+    assert example.variances(0.0, 500, np.float64, np.random.default_rng(0))["variance, <x^2> - <x>^2"] < 1e-14
