@@ -201,7 +201,7 @@ def tell(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def main(
-    folder: Path = report.RESULTS / "backpropagation_by_hand", digits: int = 60_000, test: int = 10_000,
+    folder: Path = report.RESULTS / "backpropagation_by_hand", digits: int = 20_000, test: int = 10_000,
     hidden: int = 100, epochs: int = 5, rate: float = 0.1, seeds: int = 3,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Compare gradients and trainings for each seed, and write the folder."""

@@ -1,7 +1,7 @@
 """Single or double precision: where digits are lost, against the exact value, and where it does not matter.
 
-A number is stored with a relative error of half of epsilon, 1.2e-7 in single precision and 2.2e-16 in double. Each task
-below multiplies it by a factor that theory knows, or takes a root of it:
+A number is stored with a relative error of up to half of epsilon, which is 1.2e-7 in single and 2.2e-16 in double
+precision. What each task makes of it, to the order of magnitude:
 
     sum of n numbers, one by one        up to n epsilon; numpy's sum, in pairs, log2(n) epsilon (Higham 1993)
     variance as <x^2> - <x>^2           epsilon (1 + mean^2 / variance), 1e6 in the table; in two passes epsilon
@@ -11,9 +11,8 @@ below multiplies it by a factor that theory knows, or takes a root of it:
     curvature by second differences     epsilon^(1/2); of the loss, not of its slopes
     slope and curvature by autograd     epsilon, times the numbers that are added
 
-The claim is that these powers are what one sees, and that training, which lives on gradients with noise of a hundred
-times their size, does not notice: from the same weights and with the same batches of MNIST, networks of both precisions
-end at accuracies that differ no more than those of two seeds.
+Claim: these powers of epsilon are what one sees, and training does not notice. From the same weights and with the same
+batches of MNIST, networks of both precisions end at accuracies that differ less than those of two seeds.
 
 Exact values: rational arithmetic, or sums that round once, of the numbers as they are stored; for derivatives of a
 network's loss of 500 digits, autograd in double precision at the same weights, as single precision stores them.
