@@ -131,7 +131,7 @@ def tell(runs: dict[str, dict[float, list[dict[str, Any]]]], units: int) -> Any:
 
 def main(
     folder: Path = report.RESULTS / "activations", digits: int = 10_000, held_out: int = 2000,
-    units: tuple[int, ...] = (128, 128), epochs: int = 3, seeds: int = 4,
+    units: tuple[int, ...] = (128, 128), epochs: int = 3, seeds: int = 3,
 ) -> dict[str, Any]:  # fmt: skip
     """Train each activation at each rate from each seed, and write the folder."""
     clock = report.begin(folder)

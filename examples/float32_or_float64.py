@@ -193,7 +193,7 @@ def tell(errors: dict[str, list[dict[str, float]]], trained: list[dict[str, list
 
 
 def main(
-    folder: Path = report.RESULTS / "float32_or_float64", n: int = 1_000_000, digits: int = 10_000, rows: int = 500,
+    folder: Path = report.RESULTS / "float32_or_float64", n: int = 300_000, digits: int = 5000, rows: int = 500,
     hidden: int = 128, epochs: int = 3, seeds: int = 6,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure errors of each task for each seed, train in both precisions, and write the folder."""

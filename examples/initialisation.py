@@ -204,7 +204,7 @@ def tell(found: Any, right: Any, equal: dict[str, Any], curves: Any, law: tuple[
 
 def main(
     folder: Path = report.RESULTS / "initialisation", width: int = 512, depth: int = 20, networks: int = 100,
-    others: int = 12, digits: int = 10_000, trained: int = 128, epochs: int = 4, seeds: int = 3,
+    others: int = 8, digits: int = 5000, trained: int = 64, epochs: int = 4, seeds: int = 3,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure signals, train equal units and deep networks, and write the folder."""
     clock = report.begin(folder)

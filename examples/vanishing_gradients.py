@@ -179,8 +179,8 @@ def tell(found: dict[str, np.ndarray], theory: dict[str, np.ndarray], right: dic
 
 
 def main(
-    folder: Path = report.RESULTS / "vanishing_gradients", width: int = 256, depth: int = 30, networks: int = 8,
-    rows: int = 128, digits: int = 5000, trained: int = 100, epochs: int = 3, seeds: int = 3,
+    folder: Path = report.RESULTS / "vanishing_gradients", width: int = 256, depth: int = 30, networks: int = 6,
+    rows: int = 128, digits: int = 5000, trained: int = 64, epochs: int = 3, seeds: int = 3,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure gradients, train, and write the folder."""
     clock = report.begin(folder)
