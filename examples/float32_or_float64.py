@@ -36,7 +36,10 @@ Line = Callable[[torch.Tensor], torch.Tensor]  # the loss at distances from a ne
 PRECISIONS: dict[str, Any] = {"float32": np.float32, "float64": np.float64}
 STEPS = 10.0 ** -np.arange(0.5, 9.6, 0.5)  # of differences
 HALF_UNIT = 2.0**-53  # the relative rounding of a number in double precision
-VARIANCES = ("variance, <x^2> - <x>^2", "variance, in two passes")
+VARIANCES = {  # and how the figure writes them
+    "variance, <x^2> - <x>^2": "$\\langle x^2\\rangle - \\langle x\\rangle^2$",
+    "variance, in two passes": "in two passes",
+}
 MEANS = (1.0, 10.0, 100.0, 1000.0)  # the table has the last
 DERIVATIVES = (
     "slope, forward differences", "slope, central differences", "curvature, second differences",
@@ -124,6 +127,8 @@ def slopes(loss: Line) -> dict[str, dict[str, np.ndarray]]:
         )  # fmt: skip
         for task, (values, exact) in zip(DERIVATIVES, guesses, strict=True):
             found[task][name] = np.array([relative(value, exact) for value in values])
+    for task in DERIVATIVES[3:]:
+        found[task]["float64"][:] = np.nan  # it is the exact value of all others
     return found
 
 
@@ -151,12 +156,12 @@ def draw(lines: list[dict[str, dict[str, np.ndarray]]], by_mean: dict[float, Any
             values = np.exp(np.mean([np.log(found[task][name]) for found in lines], 0))
             left.plot(STEPS, values, ("--", "-", ":")[j], color=colour, label=f"{task}, {name}")
         means = np.array(list(by_mean))
-        for j, task in enumerate(VARIANCES):
+        for j, (task, words) in enumerate(VARIANCES.items()):
             values = np.exp([np.log(runs[task, name]).mean() for runs in by_mean.values()])
-            label = f"{task.removeprefix('variance, ')}, {name}"
+            label = f"{words}, {name}"
             right.plot(means, values, report.MARKERS[j], color=colour, label=label, mfc="none" if j else colour)
         right.plot(means, np.finfo(PRECISIONS[name]).eps * (1.0 + means**2), "-", color=colour, lw=1.2)
-    left.set(xscale="log", yscale="log", xlabel="step h", ylabel="relative error", ylim=(1e-12, 1e8))
+    left.set(xscale="log", yscale="log", xlabel="step h", ylabel="relative error", ylim=(1e-12, 1e15))
     left.set_title("derivatives along a line")
     left.legend(fontsize=11, ncols=2, loc="upper center")
     right.set(xscale="log", yscale="log", xlabel="mean", ylabel="relative error", title="variance of numbers")
@@ -170,7 +175,8 @@ def tell(errors: dict[str, list[dict[str, float]]], trained: list[dict[str, list
     rows, numbers = [], {}
     for task, runs in errors.items():
         logs = np.log([[run[name] for name in PRECISIONS] for run in runs])
-        cells = [f"{np.exp(part.mean()):.0e}" if np.isfinite(part).all() else "infinite" for part in logs.T]
+        sizes = np.exp(logs.mean(0))
+        cells = ["reference" if np.isnan(e) else f"{e:.0e}" if np.isfinite(e) else "infinite" for e in sizes]
         finite = bool(np.isfinite(logs).all())
         power = mean_and_error((logs[:, 0] - logs[:, 1]) / ratio) if finite else None
         numbers[task] = {"errors": np.exp(logs), "power": power}

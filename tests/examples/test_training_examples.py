@@ -131,10 +131,9 @@ def test_precision_is_lost_by_powers_of_epsilon(load: Load, tmp_path: Path) -> N
     found = example.main(tmp_path, n=20_000, rows=100, digits=300, hidden=16, epochs=1, seeds=3)
     assert results(tmp_path, example.PICTURES)["training"]["gap"] == found["training"]["gap"]
     assert found["ln sum exp near 120, naive"]["power"] is None  # infinite in single precision
-    assert (
-        0.35 < found["slope, forward differences"]["power"][0] < 0.6 < found["slope, central differences"]["power"][0]
-    )
-    assert found["slope, central differences"]["power"][0] < 0.85 < found["slope, autograd"]["power"][0]
+    forward, central = (found[f"slope, {kind} differences"]["power"][0] for kind in ("forward", "central"))
+    assert 0.35 < forward < 0.62 < central < 0.85
+    assert all(single < 1e-4 for single, _ in found["slope, autograd"]["errors"])
 
 
 def test_the_naive_variance_is_wrong_by_the_square_of_the_mean(load: Load) -> None:
