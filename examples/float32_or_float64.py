@@ -154,7 +154,7 @@ def draw(lines: list[dict[str, dict[str, np.ndarray]]], by_mean: dict[float, Any
         colour = report.COLOURS[k]
         for j, task in enumerate(DERIVATIVES[:3]):
             values = np.exp(np.mean([np.log(found[task][name]) for found in lines], 0))
-            left.plot(STEPS, values, ("--", "-", ":")[j], color=colour, label=f"{task}, {name}")
+            left.plot(STEPS, values, ("--", "-", ":")[j], color=colour, label=f"{task.partition(', ')[2]}, {name}")
         means = np.array(list(by_mean))
         for j, (task, words) in enumerate(VARIANCES.items()):
             values = np.exp([np.log(runs[task, name]).mean() for runs in by_mean.values()])
