@@ -1,4 +1,4 @@
-"""Networks that are told of places by waves price houses better than boosted trees.
+"""Do networks that see places as waves price houses better than boosted trees?
 
 California housing (Pace and Barry 1997): the median price of a house in 20,640 districts from eight features. Prices
 are cut off at $500k. Five random splits of 80:20; what is given is the root mean square error on the 20 %, in $100k.
