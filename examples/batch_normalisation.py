@@ -159,7 +159,6 @@ def draw(swept: dict, batches: dict, rates: tuple[float, ...], sizes: tuple[int,
     axes[0, 0].set(yscale="log", ylabel="training loss (nats)", title="rate and training loss")
     axes[0, 1].set(yscale="log", ylabel="test error (%)", title="rate and test error")
     axes[0, 2].set(yscale="log", xlabel="digits a batch", ylabel="test error (%)", title="batches")
-    axes[0, 2].set_xticks(sizes, [str(n) for n in sizes])
     for panel in axes[0]:
         panel.set_xscale("log")
         panel.legend()
@@ -168,6 +167,7 @@ def draw(swept: dict, batches: dict, rates: tuple[float, ...], sizes: tuple[int,
     for panel in axes[0, 1:]:
         panel.set_yticks(*[[5, 10, 20, 40, 90]] * 2)
         panel.minorticks_off()
+    axes[0, 2].set_xticks(sizes, [str(n) for n in sizes])
     report.save(picture, path)
 
 
