@@ -138,7 +138,8 @@ def draw(table: datasets.Table, test: np.ndarray, prices: np.ndarray, errors: di
         axes[0, 2].plot(errors[name], [k] * len(errors[name]), "o", color=colour, markersize=4)
     axes[0, 2].axvline(0.485, color="black", linestyle=":", linewidth=1)
     axes[0, 2].set_yticks(range(len(shown)), [name.replace("Gradient", "Gradient\n") for name in shown], fontsize=11)
-    axes[0, 2].set(xlabel="test error ($100k)", xlim=(0.35, None), title="dotted: the goal, 0.485")
+    least = min(min(errors[name]) for name in shown)
+    axes[0, 2].set(xlabel="test error ($100k)", xlim=(0.9 * least, None), title="dotted: the goal, 0.485")
     axes[0, 2].invert_yaxis()
     report.save(picture, path)
 
