@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from example_folder import Load
 
@@ -30,3 +31,14 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the digits that are installed in the place of all of MNIST."""
+    from models import datasets
+
+    images, labels = datasets.digits()
+    order = np.random.default_rng(0).permutation(5000)
+    parts = {"train": order[:4000], "test": order[4000:]}
+    monkeypatch.setattr(datasets, "mnist", lambda part: (images[parts[part]], labels[parts[part]]))

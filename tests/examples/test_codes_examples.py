@@ -3,22 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from example_folder import Load, results
 
-from models import datasets
-
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
-
-@pytest.fixture
-def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the digits that are installed in the place of all of MNIST."""
-    images, labels = datasets.digits()
-    order = np.random.default_rng(0).permutation(5000)
-    parts = {"train": order[:4000], "test": order[4000:]}
-    monkeypatch.setattr(datasets, "mnist", lambda part: (images[parts[part]], labels[parts[part]]))
 
 
 def test_linear_models_are_as_far_from_the_truth_as_theory_says(load: Load, tmp_path: Path) -> None:

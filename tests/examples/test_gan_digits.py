@@ -11,18 +11,8 @@ from scipy import stats
 from torch import nn
 
 import models
-from models import datasets
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
-
-@pytest.fixture
-def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the digits that are installed in the place of all of MNIST."""
-    images, labels = datasets.digits()
-    order = np.random.default_rng(0).permutation(5000)
-    parts = {"train": order[:4000], "test": order[4000:]}
-    monkeypatch.setattr(datasets, "mnist", lambda part: (images[parts[part]], labels[parts[part]]))
 
 
 def test_chains_and_weighted_codes_tell_the_same_of_a_law_that_is_known(load: Load) -> None:

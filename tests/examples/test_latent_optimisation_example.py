@@ -7,18 +7,7 @@ import numpy as np
 import pytest
 from example_folder import Load, results
 
-from models import datasets
-
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
-
-@pytest.fixture
-def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the digits that are installed in the place of all of MNIST."""
-    images, labels = datasets.digits()
-    order = np.random.default_rng(0).permutation(5000)
-    parts = {"train": order[:4000], "test": order[4000:]}
-    monkeypatch.setattr(datasets, "mnist", lambda part: (images[parts[part]], labels[parts[part]]))
 
 
 def test_naive_codes_tell_nothing_and_ours_tell_the_digit(load: Load, tmp_path: Path, few_digits: None) -> None:
