@@ -60,7 +60,7 @@ def test_a_small_table(load: Load, tmp_path: Path, one_torch_thread: None) -> No
         example.main(
             tmp_path, points=400, held_out=100, fresh=400, seeds=2, share=0.02, workers=1, names=("8 gaussians",)
         )
-    found = results(tmp_path, example.PICTURES)
+    found = results(tmp_path, example.PICTURES, width=300)  # one column of the four
     assert set(found) == set(example.WAYS)
     for way, of_set in found.items():
         assert len(of_set["8 gaussians"]["gaps"]) == 2 and np.isfinite(of_set["8 gaussians"]["gaps"]).all(), way
