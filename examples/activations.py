@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import report
 import torch
-from grey_digits import mean_and_error, standardised
+from classified_digits import pixels
 
 import ebm
 import models
@@ -104,9 +104,9 @@ def tell(runs: dict[str, dict[float, list[dict[str, Any]]]], units: int) -> Any:
         best[name] = RATES[int(np.argmax(scores))]
     tests = {name: np.array([run["test"] for run in runs[name][best[name]]]) for name in runs}
     for name, by_rate in runs.items():
-        mean, error = mean_and_error(tests[name])
-        gap, gap_error = mean_and_error(tests[name] - tests["ReLU"])
-        dying = [mean_and_error([sum(run["dead"]) for run in found]) for found in by_rate.values()]
+        mean, error = report.mean_and_error(tests[name])
+        gap, gap_error = report.mean_and_error(tests[name] - tests["ReLU"])
+        dying = [report.mean_and_error([sum(run["dead"]) for run in found]) for found in by_rate.values()]
         numbers[name] = {"rate": best[name], "test": [mean, error], "minus_relu": [gap, gap_error], "dead": dying}
         rows.append([
             name, f"{best[name]:g}", f"{mean:.2%} ± {error:.2%}",
@@ -119,7 +119,7 @@ def tell(runs: dict[str, dict[float, list[dict[str, Any]]]], units: int) -> Any:
     saved = [
         leaky["test"] - relu["test"] for leaky, relu in zip(runs["LeakyReLU"][last], runs["ReLU"][last], strict=True)
     ]
-    numbers["leaky_saves"] = mean_and_error(saved)
+    numbers["leaky_saves"] = report.mean_and_error(saved)
     apart = [name for name in runs if abs(numbers[name]["minus_relu"][0]) > 3.0 * numbers[name]["minus_relu"][1] > 0.0]
     verdict = (
         f"More than three standard errors from ReLU, each at its best rate: {', '.join(apart) or 'none'}. At the rate "
@@ -131,11 +131,11 @@ def tell(runs: dict[str, dict[float, list[dict[str, Any]]]], units: int) -> Any:
 
 def main(
     folder: Path = report.RESULTS / "activations", digits: int = 10_000, held_out: int = 2000,
-    units: tuple[int, ...] = (128, 128), epochs: int = 3, seeds: int = 3,
+    units: tuple[int, ...] = (128, 128), epochs: int = 3, seeds: int = 8,
 ) -> dict[str, Any]:  # fmt: skip
     """Train each activation at each rate from each seed, and write the folder."""
     clock = report.begin(folder)
-    data = standardised(digits)
+    data = pixels(digits)
     runs: dict[str, dict[float, list[dict[str, Any]]]] = {}
     for name in NAMES:
         runs[name] = {

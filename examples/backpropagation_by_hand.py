@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import report
 import torch
-from grey_digits import standardised
+from classified_digits import pixels
 
 import models
 from models import datasets
@@ -206,7 +206,7 @@ def main(
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Compare gradients and trainings for each seed, and write the folder."""
     clock = report.begin(folder)
-    data = standardised(digits, test)
+    data = pixels(digits, test)
     runs = [train_both(data, hidden, epochs, rate, seed) for seed in range(1, seeds + 1)]
     draw(runs, folder / "gradients.png")
     told = tell(runs)

@@ -14,6 +14,12 @@ def digits(part: str) -> tuple[np.ndarray, np.ndarray]:
     return standardised(images), labels
 
 
+def pixels(train: int = 60_000, test: int = 10_000) -> datasets.Split:
+    """Return the first digits of both parts, with images (n, 784) in a row each."""
+    (x, y), (fresh, answers) = digits("train"), digits("test")
+    return datasets.Split(x[:train].reshape(-1, 784), y[:train], fresh[:test].reshape(-1, 784), answers[:test])
+
+
 def standardised(grey: np.ndarray) -> np.ndarray:
     """Return grey levels in units of their standard deviation over the training set, from their mean."""
     return ((grey - np.float32(MEAN)) / np.float32(DEVIATION)).astype(np.float32)
@@ -27,5 +33,5 @@ def drawn(data: tuple[np.ndarray, np.ndarray], n: int, seed: int) -> tuple[np.nd
 
 def mean_told(values: np.ndarray, scale: float = 100.0) -> str:
     """Return the mean of values (seeds,) times a scale, with its standard error in units of the last digits."""
-    error = scale * float(values.std(ddof=1)) / len(values) ** 0.5
-    return report.with_error(scale * float(values.mean()), error) if error else f"{scale * values.mean():g}"
+    mean, error = report.mean_and_error(values)
+    return report.with_error(scale * mean, scale * error)

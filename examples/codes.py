@@ -20,11 +20,6 @@ def rates(codes: Codes) -> np.ndarray:
     return 0.5 * (codes.mean**2 + codes.sigma**2 - 1.0 - 2.0 * np.log(codes.sigma)).sum(1)
 
 
-def with_mean_error(values: np.ndarray) -> tuple[float, float]:
-    """Return the mean of independent values and its standard error."""
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-
-
 def tiles(images: Any, columns: int) -> np.ndarray:
     """Return images (rows * columns, 28, 28) side by side, with a line between them."""
     padded = np.pad(np.reshape(images, (-1, columns, 28, 28)), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=np.nan)

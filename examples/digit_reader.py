@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
+import report
 import torch
-from codes import with_mean_error
 from torch import nn
 
 import models
@@ -76,7 +76,7 @@ class Jury:
         p = np.stack([self.reader.probabilities(part) for part in images])
         counts = np.bincount(p.argmax(2).ravel(), minlength=10)
         return {
-            "distances": distances, "distance": with_mean_error(np.array(distances)),
-            "sure": with_mean_error(p.max(2).mean(1)), "counts": counts,
+            "distances": distances, "distance": report.mean_and_error(np.array(distances)),
+            "sure": report.mean_and_error(p.max(2).mean(1)), "counts": counts,
             "factor": max(counts.max() / counts.mean(), counts.mean() / counts.min() if counts.min() else math.inf),
         }  # fmt: skip

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 import report
 import torch
-from codes import draw_images, with_mean_error
+from codes import draw_images
 from digit_reader import Jury, independent, learned_reader
 from torch import nn
 
@@ -128,7 +128,7 @@ def logits(gan: models.GAN, images: np.ndarray) -> np.ndarray:
 
 def values(gan: models.GAN, images: np.ndarray) -> tuple[float, float]:
     """Return V on images (parts, n, 28, 28), and its standard error."""
-    return with_mean_error(np.array([gan.value(part, seed) for seed, part in enumerate(images)]))
+    return report.mean_and_error(np.array([gan.value(part, seed) for seed, part in enumerate(images)]))
 
 
 def draw_samples(test: np.ndarray, prior: np.ndarray, ends: np.ndarray, chains: np.ndarray, path: Path) -> None:
@@ -179,13 +179,13 @@ def draw_logits(told: dict[str, np.ndarray], counts: dict[str, np.ndarray], path
 
 def examined(gan: models.GAN, run: samplers.Chains, drawn: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
     """Return what a discriminator says of real digits, in parts by kind, and how its chains went."""
-    means = {name: with_mean_error(logits(gan, drawn[name])) for name in REAL}
+    means = {name: report.mean_and_error(logits(gan, drawn[name])) for name in REAL}
     (a, e), (b, f) = means[TRAINING], means[TEST]
     rows = samplers.summary(run).rows.values()
     return {
         "value": {name: values(gan, drawn[name]) for name in REAL},
         "mean_d": means | {"difference": (a - b, math.hypot(e, f))},
-        "chains": with_mean_error(told_by(run).mean(1)), "weighted": weighted(gan, 3 * run.energy.size, seed),
+        "chains": report.mean_and_error(told_by(run).mean(1)), "weighted": weighted(gan, 3 * run.energy.size, seed),
         "acceptance": float(run.acceptance.mean()), "r_hat": max(row.r_hat for row in rows),
         "tau": max(row.tau for row in rows),
     }  # fmt: skip
@@ -223,7 +223,7 @@ def tell(scores: dict[str, Any], found: dict[str, Any]) -> list[str]:
 def gains(scores: dict[str, Any]) -> dict[str, tuple[float, float]]:
     """Return by how much chains lessen the distance of N(0, 1), paired by parts of the test digits, with errors."""
     differences = {name: np.subtract(scores[PRIOR]["distances"], scores[name]["distances"]) for name in (GAME, ALONE)}
-    return {name: with_mean_error(difference) for name, difference in differences.items()}
+    return {name: report.mean_and_error(difference) for name, difference in differences.items()}
 
 
 def verdict(scores: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from and 400 to choose by. Then all 2,000 points of each seed are learned with i
 and the fresh points of the tables had no part in any choice.
 """
 
+import hashlib
 import pickle
 import shutil
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +25,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import models_in_the_plane
 import numpy as np
 import report
 import torch
@@ -110,27 +112,27 @@ def one(job: tuple[str, str, int, int, int, int, float]) -> dict[str, Any]:
 
 
 def kept(job: tuple[Any, ...], folder: Path) -> dict[str, Any]:
-    """Return the outcome of a job, from its file if a run that was cut has left one."""
-    path = folder / f"{job[0]}, {job[1]}.pickle"
+    """Return the outcome of a job, from its file if a run of the same sizes and scripts was cut and has left one."""
+    path, scripts = folder / f"{job[0]}, {job[1]}.pickle", hashlib.sha256()
+    for script in (__file__, str(models_in_the_plane.__file__)):
+        scripts.update(Path(script).read_bytes())
+    story = (job, scripts.hexdigest())
     if path.exists():
-        return pickle.loads(path.read_bytes())
+        found, outcome = pickle.loads(path.read_bytes())
+        if found == story:
+            return outcome
     outcome = one(job)
     part = path.with_suffix(".part")
-    part.write_bytes(pickle.dumps(outcome))
+    part.write_bytes(pickle.dumps((story, outcome)))
     part.replace(path)
     return outcome
-
-
-def mean_of(values: list[float]) -> tuple[float, float]:
-    """Return the mean over seeds and its standard error; of one seed the error is unknown."""
-    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.inf
-    return float(np.mean(values)), error
 
 
 def gap_table(found: dict[str, dict[str, Any]]) -> str:
     """Return the table of gaps: a row a model, a column a data set."""
     rows = [
-        [way, *(report.with_error(*mean_of(one["gaps"])) for one in of_way.values())] for way, of_way in found.items()
+        [way, *(report.with_error(*report.mean_and_error(one["gaps"])) for one in of_way.values())]
+        for way, of_way in found.items()
     ]
     return report.table(["gap to the truth (nats)", *next(iter(found.values()))], rows)
 
@@ -141,7 +143,7 @@ def sample_table(name: str, found: dict[str, dict[str, Any]], points: int, seeds
     runs["true samples"] = [judged(name, SETS[name].sample(points, 3000 + seed), seed) for seed in range(1, seeds + 1)]
     columns = list(runs["true samples"][0])
     rows = [
-        [way, *(report.with_error(*mean_of([1000.0 * run[column] for run in of_way])) for column in columns)]
+        [way, *(report.with_error(*report.mean_and_error([1e3 * run[column] for run in of_way])) for column in columns)]
         for way, of_way in runs.items()
     ]
     heads = ["MMD^2 (1/1000)", "sliced W_2^2 (1/1000)", "Hellinger (1/1000)", "-ln p_true above entropy (mnats)"]

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import report
 import torch
-from grey_digits import mean_and_error, standardised
+from classified_digits import pixels
 from mean_field import FUNCTIONS, gaussian_mean
 from scipy import special, stats
 
@@ -167,13 +167,13 @@ def tell(found: Any, right: Any, equal: dict[str, Any], curves: Any, law: tuple[
     for scheme, activation in found:
         cells = []
         for kind, layer in ((0, -1), (1, 1)):
-            mean, error = mean_and_error(found[scheme, activation][kind][:, layer])
+            mean, error = report.mean_and_error(found[scheme, activation][kind][:, layer])
             known = scheme in RANDOM
             cells.append(f"{mean:.2g} ± {error:.1g}" if known or kind == 0 else "-")
             cells.append(f"{right[scheme, activation][kind][layer]:.2g}" if known else "-")
         accuracy = "-"
         if activation == "ReLU":
-            mean, error = mean_and_error([run["accuracy"] for run in curves[scheme]])
+            mean, error = report.mean_and_error([run["accuracy"] for run in curves[scheme]])
             accuracy = f"{mean:.1%} ± {error:.1%}"
         rows.append([scheme, activation, *cells, accuracy])
     head = ["weights", "f", "q, last layer / input", "theory", "gradient, first / last", "theory", "test accuracy"]
@@ -210,7 +210,7 @@ def main(
 ) -> dict[str, Any]:  # fmt: skip
     """Measure signals, train equal units and deep networks, and write the folder."""
     clock = report.begin(folder)
-    data = standardised(digits)
+    data = pixels(digits)
     q0 = float(np.square(data.train_images[:others], dtype=float).mean())
     found, right = {}, {}
     for activation in ("ReLU", "Tanh"):

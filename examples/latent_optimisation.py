@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import report
 import torch
-from codes import binarised, draw_images, rates, with_mean_error
+from codes import binarised, draw_images, rates
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
@@ -145,7 +145,7 @@ def missed(model: Any, x: np.ndarray, z: np.ndarray) -> tuple[float, float]:
     """Return the mean of -ln p(x | z) over pairs, in nats, and its error."""
     with torch.no_grad():
         logs = model.decoder.log_likelihood(torch.as_tensor(x), torch.as_tensor(z, dtype=torch.float32))
-    return with_mean_error(-logs.double().numpy())
+    return report.mean_and_error(-logs.double().numpy())
 
 
 def judge(
@@ -161,7 +161,7 @@ def judge(
         "probe, drawn": probe(drawn, labels),
         "missed, training": missed(model, x[: len(test)], drawn[: len(test)]),
         "missed, new": missed(model, test, draw_codes(new, seed)),
-        "nll": with_mean_error(-model.log_prob(test, samples, seed).value),
+        "nll": report.mean_and_error(-model.log_prob(test, samples, seed).value),
     }
     print({name: report.with_error(*pair) for name, pair in found.items()}, flush=True)
     return found

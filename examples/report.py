@@ -77,6 +77,12 @@ def with_error(value: float, error: float) -> str:
     return f"{value:.{digits}f}({error * 10**digits:.0f})"
 
 
+def mean_and_error(values: Any) -> tuple[float, float]:
+    """Return the mean of independent values and its standard error, which one value alone leaves unknown."""
+    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else math.inf
+    return float(np.mean(values)), float(error)
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return an aligned table in Markdown, which a terminal shows as well."""
     lines = [list(head), *([str(cell) for cell in row] for row in rows)]

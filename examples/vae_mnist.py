@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import report
 import torch
-from codes import binarised, draw_images, rates, with_mean_error
+from codes import binarised, draw_images, rates
 
 import models
 from models import datasets
@@ -82,17 +82,17 @@ def likelihood(vae: models.VAE, test: np.ndarray, bound: np.ndarray, subset: int
     """Return the mean negative log-likelihood by 5,000 samples: that by the bound of 50, less what 5,000 add to it."""
     few = np.random.default_rng(seed).choice(len(test), subset, replace=False)
     fine = vae.log_prob(test[few], SAMPLES, seed + 1)
-    gain, error = with_mean_error(fine.value - bound[few])
+    gain, error = report.mean_and_error(fine.value - bound[few])
     return {
         "elbo": float(-vae.elbo(test, seed).mean()), "bound": float(-bound.mean()), "nll": float(-bound.mean() - gain),
         "error": error, "error_of_sampling": float(np.sqrt((fine.error**2).sum()) / subset),
-        "data_error": with_mean_error(bound)[1],
+        "data_error": report.mean_and_error(bound)[1],
     }  # fmt: skip
 
 
 def by_digit(logs: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the mean of each digit and its standard error, (10, 2)."""
-    return np.array([with_mean_error(logs[labels == digit]) for digit in range(10)])
+    return np.array([report.mean_and_error(logs[labels == digit]) for digit in range(10)])
 
 
 def draw_training(history: Any, found: dict[float, list[float]], path: Path) -> None:
@@ -262,7 +262,7 @@ def main(
     numbers = {
         "test_elbo": [-v for v in history["validation_loss"]], "resampled": scores, "rate_distortion": found,
         "test_elbo_resampled": [-v for v in deep_history["validation_loss"]], "ln_p_by_digit": digits,
-        "mean_ln_p": {name: with_mean_error(of) for name, of in logs.items()}, "lengths": lengths,
+        "mean_ln_p": {name: report.mean_and_error(of) for name, of in logs.items()}, "lengths": lengths,
         "seconds_an_epoch": {"fully connected": history["seconds"], "convolutional": deep_history["seconds"]},
     }  # fmt: skip
     settings = {

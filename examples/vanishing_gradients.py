@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import report
 import torch
-from grey_digits import mean_and_error, standardised
+from classified_digits import pixels
 from mean_field import FUNCTIONS, gaussian_mean
 from torch.nn.functional import cross_entropy
 
@@ -159,8 +159,8 @@ def tell(found: dict[str, np.ndarray], theory: dict[str, np.ndarray], right: dic
     """Return the table, what it says of the claim, and the factors."""
     rows, numbers = [], {}
     for name, values in found.items():
-        mean, error = mean_and_error(rate(values))
-        accuracy, spread = mean_and_error(right[name])
+        mean, error = report.mean_and_error(rate(values))
+        accuracy, spread = report.mean_and_error(right[name])
         numbers[name] = {"factor": mean, "error": error, "theory": float(rate(theory[name])), "accuracy": accuracy}
         ends = np.log10(values[:, 0])
         rows.append([
@@ -184,7 +184,7 @@ def main(
 ) -> dict[str, Any]:  # fmt: skip
     """Measure gradients, train, and write the folder."""
     clock = report.begin(folder)
-    data = standardised(digits)
+    data = pixels(digits)
     x, y = torch.as_tensor(data.train_images[:rows]).double(), torch.as_tensor(data.train_labels[:rows])
     q0 = x.square().mean().item()
     found, theory, right = {}, {}, {}

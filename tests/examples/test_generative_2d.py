@@ -66,3 +66,15 @@ def test_a_small_table(load: Load, tmp_path: Path, one_torch_thread: None) -> No
         assert len(of_set["8 gaussians"]["gaps"]) == 2 and np.isfinite(of_set["8 gaussians"]["gaps"]).all(), way
     gaps = {way: np.mean(of_set["8 gaussians"]["gaps"]) for way, of_set in found.items()}
     assert gaps["mixture of Gaussians"] < gaps["kernels"] < gaps["one Gaussian"]
+
+
+def test_a_job_that_was_cut_goes_on_only_as_the_same_job(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example, done = load("generative_2d"), []
+    monkeypatch.setattr(example, "one", lambda job: done.append(job) or {"sizes": job[2:]})
+    job = ("VAE", "pinwheel", 2000, 500, 20_000, 3, 1.0)
+    smaller = (*job[:-1], 0.1)
+    for asked in (job, job, smaller, job):
+        assert example.kept(asked, tmp_path) == {"sizes": asked[2:]}
+    assert done == [job, smaller, job]

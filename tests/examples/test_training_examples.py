@@ -33,7 +33,7 @@ def test_backpropagation_by_hand_is_what_autograd_does(load: Load, tmp_path: Pat
 
 def test_a_wrong_gradient_is_seen_by_both_judges(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     example = load("backpropagation_by_hand")
-    data = example.standardised(50)
+    data = example.pixels(50)
     x, y = data.train_images.astype(float), data.train_labels
     model = example.models.MLP(784, classes=10, hidden=(5,), activation="Tanh", seed=0).double()
     right, w = example.gradient, example.of(model)
