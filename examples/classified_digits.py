@@ -1,4 +1,4 @@
-"""What examples of classifiers share: MNIST's pixels of zero mean and unit variance, random parts, means of seeds."""
+"""What examples of classifiers share: MNIST's pixels in units of their deviation, random parts, means, calibration."""
 
 import numpy as np
 import report
@@ -35,3 +35,17 @@ def mean_told(values: np.ndarray, scale: float = 100.0) -> str:
     """Return the mean of values (seeds,) times a scale, with its standard error in units of the last digits."""
     mean, error = report.mean_and_error(values)
     return report.with_error(scale * mean, scale * error)
+
+
+def reliability(p: np.ndarray, right: np.ndarray, bins: int = 15) -> np.ndarray:
+    """Return digits, mean p and the share that is right of each bin of p (n,) that holds any, (bins, 3)."""
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    return np.array(
+        [(np.sum(at), p[at].mean(), right[at].mean()) for at in (place == b for b in range(bins)) if at.any()]
+    )
+
+
+def calibration_error(p: np.ndarray, right: np.ndarray) -> float:
+    """Return the mean of |share - p| over bins, weighted by their digits: the expected calibration error."""
+    digits, mean, share = reliability(p, right).T
+    return float(digits @ np.abs(share - mean) / len(p))
