@@ -216,7 +216,8 @@ def main(
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             outcomes = list(pool.map(task, jobs))
     runs = {name: [run for job, run in zip(jobs, outcomes, strict=True) if job[0] == name] for name in WAYS}
-    digits, y = first("test", test), first("test", test)[1]
+    digits = first("test", test)
+    y = digits[1]
     guess = np.eye(10)[np.full(len(y), np.bincount(first("train", train)[1]).argmax())]
     scores = {
         name: [judged(run["probabilities"], y, seed + k) for k, run in enumerate(found)] for name, found in runs.items()

@@ -69,7 +69,7 @@ def of_energy(energy: Any, width: float) -> Learned:
     def sample(n: int, seed: int) -> np.ndarray:
         init = width * np.random.default_rng(seed).standard_normal((n, 2))
         run = samplers.sample(
-            energy, samplers.MALA(0.05), chains=n, draws=1, warmup=1500, init=init, seed=seed, progress=False
+            energy, samplers.MALA(0.05), chains=n, draws=1, warmup=600, init=init, seed=seed, progress=False
         )
         return np.asarray(run.x)[:, -1]
 
@@ -115,9 +115,9 @@ def level(model: ebm.ScoreModel, sigma: float) -> Learned:
 
     def sample(n: int, seed: int) -> np.ndarray:
         init = LADDER[0] * np.random.default_rng(seed).standard_normal((n, 2))
-        sampler = samplers.AnnealedLangevin(LADDER, step_size=0.1 * LADDER[-1] ** 2, steps=100)
+        sampler = samplers.AnnealedLangevin(LADDER, step_size=0.1 * LADDER[-1] ** 2, steps=50)
         run = samplers.sample(
-            model, sampler, chains=n, draws=1, warmup=100 * len(LADDER), init=init, seed=seed, progress=False
+            model, sampler, chains=n, draws=1, warmup=50 * len(LADDER), init=init, seed=seed, progress=False
         )
         return np.asarray(run.x)[:, -1]
 
