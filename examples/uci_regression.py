@@ -219,7 +219,7 @@ def main(
     draw(found, folder / "uci.png")
     told, gaps = tell(found)
     print(*told, sep="\n\n")
-    settings = {"splits": list(range(splits)), "share": share, "trees": trees, "seconds": round(clock())}
+    settings = {"seeds": list(range(splits)), "share": share, "trees": trees, "seconds": round(clock())}
     report.write(folder, __file__, __doc__, told, PICTURES, {"errors": found, **gaps}, settings)
     return found
 

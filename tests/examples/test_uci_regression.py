@@ -24,7 +24,7 @@ def test_ensembles_are_better_than_one_network_and_much_better_than_lines(
     task = example.Task(wavy, "m", (0,), (0.0, 0.1), 0.0, 40, 0.1, 1.0)
     monkeypatch.setattr(example, "TASKS", {"wavy": task})
     example.main(tmp_path, splits=2, trees=20, workers=1)
-    found = results(tmp_path, example.PICTURES, width=700)["errors"]["wavy"]
+    found = results(tmp_path, example.PICTURES, width=600)["errors"]["wavy"]
     for errors in found:
         assert errors[example.OURS] < 0.3 * errors["linear regression"] < 0.7 * errors["mean"]
         assert errors["sigma"] in task.sigmas
