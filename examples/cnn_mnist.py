@@ -4,7 +4,8 @@ Three convolutions of 16, 64 and 128 channels, each with batch norm, a ReLU and 
 layer with a little dropout. It learns all 60,000 digits by SGD with Nesterov momentum and L2, one cycle of the learning
 rate (Smith 2018), and digits turned by up to 10 degrees and shifted by up to 2 pixels, anew each time. Beside it, from
 the same epochs: an MLP of two hidden layers of 512 units with dropout, a logistic regression, and the most frequent
-digit. The networks and their schedules are fixed: nothing is decided by a test digit.
+digit. The networks and their schedules are fixed: nothing in a run is decided by a test digit. Before it, three widths
+were tried for three epochs of one seed: their test errors, 0.63 to 0.68 %, are alike, and a quick one was taken.
 
 A name of probability p should be right in a share p of the cases. The expected calibration error is the mean of
 |share - p| over bins of p, weighted by the digits in them (Guo et al. 2017). Of few digits a calibrated network has one
