@@ -2,7 +2,7 @@
 
     generative          VAE, LatentOptimisation, LinearGaussian, DDPM, CNF, GAN
     without a density   Autoencoder
-    supervised          MLP, CNN: regression and classification
+    supervised          MLP, CNN: regression and classification; Posterior of their weights
     codes               interpolate, traverse, decoded, reconstructed, pullback_metric, log_volume, geodesic
     ways from noise     Ancestral, DDIM, ReverseSDE, ProbabilityFlow, PredictorCorrector of a DDPM
     training            fit, fit_linear_gaussian; one_cycle, SoftThreshold, RigidMotion, initialise
@@ -43,6 +43,7 @@ _HOME = {
     "GAN": "gan",
     "MLP": "mlp",
     "CNN": "cnn",
+    "Posterior": "posterior",
     "initialise": "initialisation",
     "one_cycle": "schedules",
     "SoftThreshold": "soft_threshold",

@@ -1,6 +1,5 @@
 """Stochastic-gradient Langevin dynamics samples its own law, known on wells, and the right one as steps vanish."""
 
-import itertools
 from typing import Any
 
 import numpy as np
