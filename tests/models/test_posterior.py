@@ -52,8 +52,8 @@ def test_the_posterior_of_a_linear_model_is_its_closed_form(by: str, beta: float
         "tempering": samplers.ParallelTempering(samplers.HMC(steps=3), (0.1, 0.4, 1.0)),
     }[by]
     chains = samplers.sample(
-        line.energy, sampler, chains=64, draws=60, warmup=300 if by == "langevin" else 150, thin=2, beta=beta, seed=4, progress=False,
-        init=np.tile(line.energy.weights, (64, 1)),
+        line.energy, sampler, chains=64, draws=60, warmup=300 if by == "langevin" else 150, thin=2, beta=beta, seed=4,
+        init=np.tile(line.energy.weights, (64, 1)), progress=False,
     )  # fmt: skip
     z = line.whitened(np.asarray(chains.x))
     variance = np.ones(4)
