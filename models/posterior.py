@@ -2,7 +2,7 @@
 
     E(w) = -ln p(y | X, w) - ln p(w),      w: all trainable weights in one vector
 
-    regression      y_i = f(x_i) + noise xi_i,  xi_i ~ N(0, 1)
+    regression      y_i = f(x_i) + noise xi_i,  xi_i ~ N(0, 1); noise is given, or ln noise is one more coordinate
     classes         p(y_i | x_i, w) = exp f_{y_i} / sum_k exp f_k, of two classes with the logits (0, f)
     prior           w_j ~ N(0, prior_width_j^2), independent
 
@@ -32,6 +32,8 @@ RANDOM = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 class Posterior(TorchEnergy):
     """The energy of a network's weights given data; of domain "real" and shape (number of trainable weights,).
 
+    With a noise that is learned the last coordinate of a draw is ln noise, and the shape (number of weights + 1,).
+
     It holds a copy of the network in double precision. `samplers.SGLD` estimates its gradient from a few rows; its
     other calls run over all of them.
 
@@ -42,6 +44,7 @@ class Posterior(TorchEnergy):
         y: answers (n,), as in `models.fit`.
         prior_width: standard deviation of the weights under the prior, positive: a number, or (n_weights,).
         noise: standard deviation of a regression's answers, in their unit; None for classes.
+        noise_width: 0: the noise is known; else it is learned, with the prior ln noise' ~ N(ln noise, noise_width^2).
 
     Raises:
         TypeError: model is none of these networks, or x and y are not numbers.
@@ -57,38 +60,40 @@ class Posterior(TorchEnergy):
     """
 
     def __init__(
-        self, model: Supervised, x: Any, y: Any, *, prior_width: float | np.ndarray = 1.0, noise: float | None = None
-    ) -> None:
+        self, model: Supervised, x: Any, y: Any, *, prior_width: float | np.ndarray = 1.0, noise: float | None = None,
+        noise_width: float = 0.0,
+    ) -> None:  # fmt: skip
         _check_model(model)
         self.model = copy.deepcopy(model).double().train()
         data = as_tensors((x, y), torch.float64)
         self.model.check(data)
         self.model.eval()
-        if model.classes is None:
-            protocols.check_positive(noise, "noise of a regression")
-        elif noise is not None:
-            raise ValueError(f"noise must be None for classes, whose answers have none, got {noise!r}")
+        _check_noise(model, noise, noise_width)
         self._convolves = any(isinstance(layer, nn.Conv2d) for layer in self.model.modules())
-        self.noise = noise if noise is None else float(noise)
+        self.noise, self.noise_width = noise, float(noise_width)
+        self._log_noise = np.log(noise or 1.0)
         self._trainable = {name: p.shape for name, p in self.model.named_parameters() if p.requires_grad}
         if not self._trainable:
             raise ValueError("model must have trainable parameters, got none")
         n_weights = sum(shape.numel() for shape in self._trainable.values())
         self.prior_width = _widths(prior_width, n_weights)
-        super().__init__(self._value, shape=(n_weights,), device=self.model.device)
+        learned = [self.noise_width] if noise_width else []
+        widths = np.concatenate([self.prior_width, learned])
+        super().__init__(self._value, shape=(len(widths),), device=self.model.device)
         self._x, self._y = (part.to(self.device) for part in data)
-        self._precision = torch.as_tensor(self.prior_width**-2.0, device=self.device)
-        self._log_prior = -0.5 * n_weights * np.log(2.0 * np.pi) - float(np.log(self.prior_width).sum())
+        self._precision = torch.as_tensor(widths**-2.0, device=self.device)
+        self._log_prior = -0.5 * len(widths) * np.log(2.0 * np.pi) - float(np.log(widths).sum())
         self.n_data = len(self._x)
 
     @property
     def weights(self) -> np.ndarray:
-        """The weights of the network as it was given, (n_weights,): where chains may begin."""
+        """The weights of the network as it was given, and ln noise if that is learned: where chains may begin."""
         named = dict(self.model.named_parameters())
-        return np.concatenate([named[name].detach().cpu().numpy().ravel() for name in self._trainable])
+        own = [named[name].detach().cpu().numpy().ravel() for name in self._trainable]
+        return np.concatenate([*own, [self._log_noise]] if self.noise_width else own)
 
     def grad(self, x: Any, batch: np.ndarray | None = None) -> Any:
-        """Return dE/dw, (n, n_weights), at weights x (n, n_weights).
+        """Return dE/dw, of the shape of x, at weights x (n, n_weights); one number more if the noise is learned.
 
         Args:
             x: weights (n, n_weights).
@@ -151,18 +156,22 @@ class Posterior(TorchEnergy):
     def parameters(self) -> dict[str, Any]:
         """Return the data, the widths and the network's weights: what tells this energy from others."""
         data = {"x": self._x.cpu().numpy(), "y": self._y.cpu().numpy(), "prior_width": self.prior_width}
+        data["noise_width"] = np.array(self.noise_width)
         state = {f"model.{name}": value.cpu().numpy() for name, value in self.model.state_dict().items()}
         return {**data, **({} if self.noise is None else {"noise": self.noise}), **state}
 
     def __repr__(self) -> str:
         width = f"{self.prior_width.flat[0]:g}" if np.ptp(self.prior_width) == 0 else "array"
         noise = "" if self.noise is None else f", noise={self.noise:g}"
+        noise += f", noise_width={self.noise_width:g}" if self.noise_width else ""
         return f"Posterior({type(self.model).__name__}, {self.n_data} rows, prior_width={width}{noise})"
 
     def _outputs(self, w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """Return the network's outputs of rows x with one vector of weights."""
-        parts = w.split([shape.numel() for shape in self._trainable.values()])
-        named = {name: part.reshape(shape) for part, (name, shape) in zip(parts, self._trainable.items(), strict=True)}
+        named, place = {}, 0
+        for name, shape in self._trainable.items():
+            named[name] = w[place : place + shape.numel()].reshape(shape)
+            place += shape.numel()
         return functional_call(self.model, named, (x,))
 
     def _log_likelihood(self, w: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -170,10 +179,14 @@ class Posterior(TorchEnergy):
         f = self._outputs(w, x)
         if self.noise is None:
             return -cross_entropy(f, y.long(), reduction="none")
-        return -0.5 * ((f - y) / self.noise).square() - np.log(self.noise * np.sqrt(2.0 * np.pi))
+        log_noise = w[-1] if self.noise_width else torch.as_tensor(self._log_noise, device=w.device)
+        return -0.5 * ((f - y) * torch.exp(-log_noise)).square() - log_noise - 0.5 * np.log(2.0 * np.pi)
 
     def _log_priors(self, w: torch.Tensor) -> torch.Tensor:
-        return self._log_prior - 0.5 * (w.square() * self._precision).sum(1)
+        away = w
+        if self.noise_width:
+            away = torch.cat([w[:, :-1], w[:, -1:] - self._log_noise], 1)
+        return self._log_prior - 0.5 * (away.square() * self._precision).sum(1)
 
     def _value(self, w: torch.Tensor) -> torch.Tensor:
         """Return E of weights (n, n_weights), over pieces of the data that fit into memory."""
@@ -213,6 +226,14 @@ def _check_model(model: Any) -> None:
                 "model must have no dropout and no batch norm, with which its loss is no function of weights and rows "
                 f"alone, got {type(layer).__name__}"
             )
+
+
+def _check_noise(model: Supervised, noise: Any, noise_width: Any) -> None:
+    protocols.check_positive(noise_width, "noise_width", zero=True)
+    if model.classes is None:
+        protocols.check_positive(noise, "noise of a regression")
+    elif noise is not None or noise_width:
+        raise ValueError(f"noise must be None for classes, whose answers have none, got {noise!r}, {noise_width!r}")
 
 
 def _widths(value: Any, n_weights: int) -> np.ndarray:

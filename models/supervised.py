@@ -107,10 +107,10 @@ class Supervised(Model):
     def as_energy(self, *, mean: float | np.ndarray = 0.0, width: float) -> TorchEnergy:
         """Return E(x) = -ln sum_k exp f_k(x) + |x - mean|^2 / 2 width^2 of a classifier, at its present weights.
 
-        That of a joint density p(x, k) ~ exp f_k(x) with the classes summed out (Grathwohl et al. 2020). It is low
-        where the classifier is sure of a class and high, it may be hoped, where it has learned nothing: a score of what is
-        out of distribution (Liu et al. 2020). The cross entropy asks for no such thing, `models.JointEnergy` does; and
-        nothing but the quadratic keeps E from falling without end.
+        That of a joint density p(x, k) ~ exp f_k(x), the classes summed out (Grathwohl et al. 2020). It is low where a
+        classifier is sure of a class and high, one hopes, where it has learned nothing: a score of what is out of
+        distribution (Liu et al. 2020). The cross entropy asks for no such thing, `models.JointEnergy` does; and nothing
+        but the quadratic keeps E from falling without end.
 
         Args:
             mean: centre of the quadratic, a number or an array of the model's shape.

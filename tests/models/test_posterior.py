@@ -71,6 +71,29 @@ def test_the_evidence_of_a_linear_model_is_ln_z() -> None:
     assert abs(result.value - line.log_evidence) < 5.0 * result.error < 0.5  # 5 sigma: alpha = 6e-7
 
 
+def test_a_noise_that_is_learned_has_its_posterior() -> None:
+    # The weights summed out: p(ln noise | y) ~ N(ln noise; ln 0.5, 0.8^2) N(y; 0, noise^2 + width^2 D D^T).
+    energy = models.Posterior(models.MLP(3, hidden=(), seed=1), X, Y, prior_width=WIDTH, noise=0.5, noise_width=0.8)
+    design, grid = np.c_[X, np.ones(30)], np.linspace(-3.0, 2.0, 401)
+    law = np.array([
+        multivariate_normal(cov=np.exp(2 * t) * np.eye(30) + WIDTH**2 * design @ design.T).logpdf(Y)
+        - 0.5 * ((t - np.log(0.5)) / 0.8) ** 2 - np.log(0.8 * np.sqrt(2 * np.pi))
+        for t in grid
+    ])  # fmt: skip
+    p = np.exp(law - law.max())
+    w = np.random.default_rng(3).normal(size=(1, 5))  # one energy by hand
+    residual = (Y - design @ w[0, :4]) / np.exp(w[0, 4])
+    by_hand = 0.5 * (residual**2).sum() + 30 * w[0, 4] + 0.5 * (w[0, :4] ** 2).sum() / WIDTH**2 + 4 * np.log(WIDTH)
+    by_hand += 0.5 * ((w[0, 4] - np.log(0.5)) / 0.8) ** 2 + np.log(0.8) + 17.5 * np.log(2 * np.pi)
+    assert energy(w)[0] == pytest.approx(by_hand, rel=1e-12)
+    samplers.check(energy, w)
+    assert energy.weights[-1] == np.log(0.5)
+    chains = samplers.sample(energy, samplers.HMC(), chains=48, draws=60, warmup=200, seed=4, progress=False)
+    log_noise = np.asarray(chains.x)[..., 4]
+    for power in (1, 2):
+        assert mean_p((log_noise**power).mean(1), float(p @ grid**power / p.sum())) > ALPHA
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_energy_of_classes_is_that_by_hand(classes: int) -> None:
     labels, widths = RNG.integers(0, classes, 30), RNG.uniform(0.5, 2.0, 4 if classes == 2 else 12)
@@ -202,12 +225,14 @@ def test_a_run_goes_on_to_the_same_bits(by: str, tmp_path: Path, monkeypatch: py
 
 
 def test_predictions_of_a_small_network_mix() -> None:
-    x = np.linspace(-2.0, 2.0, 12)[:, None]
-    y = np.sin(2.0 * x[:, 0]) + 0.4 * RNG.normal(size=12)
-    energy = models.Posterior(models.MLP(1, hidden=(4,), activation="Tanh", seed=1), x, y, noise=0.4)
+    x = np.linspace(-2.0, 2.0, 20)[:, None]
+    y = np.sin(x[:, 0]) + 0.4 * np.random.default_rng(1).normal(size=20)
+    widths = np.concatenate([np.ones(12), np.full(6, 6**-0.5), [1.0]])
+    network = models.MLP(1, hidden=(6,), activation="Tanh", seed=1)
+    energy = models.Posterior(network, x, y, noise=0.4, prior_width=widths)
     places = {f"f({at})": lambda w, at=at: energy.predict([[at]], w)[:, 0] for at in (-1.5, -0.3, 0.4, 1.8)}
     chains = samplers.sample(
-        energy, samplers.HMC(steps=15), chains=16, draws=250, warmup=200, seed=3, observables=places, progress=False
+        energy, samplers.HMC(steps=15), chains=16, draws=200, warmup=150, seed=3, observables=places, progress=False
     )
     rows = samplers.summary(chains).rows
     assert {name: rows[name].r_hat for name in places if not rows[name].r_hat < 1.01} == {}
@@ -230,6 +255,7 @@ GOOD = _posterior()
         (lambda: _posterior(noise=None), "noise of a regression must be a positive finite number, got None"),
         (lambda: _posterior(noise=-1.0), r"noise of a regression must be a positive finite number, got -1\.0"),
         (lambda: _posterior(CLASSIFIER, y=np.arange(30) % 3), r"noise must be None for classes.* got 1\.0"),
+        (lambda: _posterior(noise_width=-1.0), r"noise_width must be a non-negative finite number, got -1\.0"),
         (lambda: _posterior(prior_width=0.0), r"prior_width must be positive and finite, got 0\.0"),
         (lambda: _posterior(prior_width=np.ones(3)), r"prior_width must be a number or have shape \(11,\), got \(3,\)"),
         (lambda: _posterior(x=np.where(X > 2, np.nan, X)), "data must be finite, got NaN or infinity in row"),
