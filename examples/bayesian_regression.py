@@ -158,7 +158,7 @@ def sampled_law(
 
     energy = posterior(seed)
     run = samplers.sample(
-        energy, samplers.HMC(0.02, steps=steps), chains=chains, draws=draws, warmup=warmup, seed=seed,
+        energy, samplers.HMC(0.02, steps=steps, target_acceptance=0.6), chains=chains, draws=draws, warmup=warmup, seed=seed,
         init=np.stack([posterior(1000 * seed + k).weights for k in range(chains)]),
     )  # fmt: skip
     predictions = energy.predict(data.x_test, run.x)  # (chains, draws, n)
@@ -185,13 +185,14 @@ def closed_form_z(data: Split, noise: float, mean: np.ndarray, covariance: np.nd
 
 
 def judged(law: Law, data: Split, seed: int) -> dict[str, Any]:
-    """Return RMSE (MPa), mean ln p(y | x) (nats, y in MPa), coverages, and the error in fifths by predicted deviation."""
+    """Return RMSE (MPa), mean ln p(y | x) (nats, y in MPa), coverages, and errors in fifths by predicted deviation."""
     error, deviation = data.y_test - law.draws.mean(0), law.deviation()
     rank = (law.answers(seed) < data.y_test).mean(0)  # uniform, if the law is right
     off = np.abs(2.0 * rank - 1.0)
     fifths = np.array_split(np.argsort(deviation), 5)
     return {
-        "rmse": data.unit * float(np.sqrt(np.mean(error**2))), "log_p": float(law.log_p(data.y_test).mean() - np.log(data.unit)),
+        "rmse": data.unit * float(np.sqrt(np.mean(error**2))),
+        "log_p": float(law.log_p(data.y_test).mean() - np.log(data.unit)),
         "coverage": [float((off < level).mean()) for level in LEVELS], "curve": [(off < p).mean() for p in CURVE],
         "deviation": [data.unit * deviation[part].mean() for part in fifths],
         "fifths": [data.unit * np.sqrt(np.mean(error[part] ** 2)) for part in fifths],
@@ -233,7 +234,8 @@ def tell(found: dict[str, list[dict]], agreed: list[dict], z: np.ndarray) -> lis
     return [
         report.table(head, rows),
         f"Means over {len(agreed)} splits with standard errors. HMC: the largest R-hat of any prediction is "
-        f"{max(worst['r_hat']):.4f} (of the energy {max(worst['r_hat_energy']):.4f}, of the noise {max(worst['r_hat_noise']):.4f}), the least effective number of "
+        f"{max(worst['r_hat']):.4f} (of the energy {max(worst['r_hat_energy']):.4f}, of the noise "
+        f"{max(worst['r_hat_noise']):.4f}), the least effective number of "
         f"draws {min(worst['least_ess']):.0f}, acceptance {np.mean(worst['acceptance']):.2f}.",
         f"HMC on the linear model against its closed form: {len(z)} means and variances, of whose z-scores the largest "
         f"is {np.abs(z).max():.2f} and the root mean square {np.sqrt(np.mean(z**2)):.2f}.",
@@ -242,7 +244,7 @@ def tell(found: dict[str, list[dict]], agreed: list[dict], z: np.ndarray) -> lis
 
 def main(
     folder: Path = report.RESULTS / "bayesian_regression", rows: int = 200, hidden: int = 30, epochs: int = 300,
-    chains: int = 16, draws: int = 400, warmup: int = 300, steps: int = 40, splits: int = 3, seed: int = 1,
+    chains: int = 12, draws: int = 700, warmup: int = 300, steps: int = 40, splits: int = 3, seed: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
     """Learn from every split by every method, judge them, and write the folder."""
     clock, table = report.begin(folder), datasets.concrete()
