@@ -157,8 +157,9 @@ def sampled_law(
         return models.Posterior(network, data.x, data.y, prior_width=widths, noise=0.5, noise_width=1.0)
 
     energy = posterior(seed)
+    sampler = samplers.HMC(0.02, steps=steps, target_acceptance=0.6)
     run = samplers.sample(
-        energy, samplers.HMC(0.02, steps=steps, target_acceptance=0.6), chains=chains, draws=draws, warmup=warmup, seed=seed,
+        energy, sampler, chains=chains, draws=draws, warmup=warmup, seed=seed,
         init=np.stack([posterior(1000 * seed + k).weights for k in range(chains)]),
     )  # fmt: skip
     predictions = energy.predict(data.x_test, run.x)  # (chains, draws, n)
