@@ -55,8 +55,8 @@ BUGS = (
     Bug(
         "all chains share one batch",
         "samplers/sgld.py",
-        "        batches[chain] = order[:size]",
-        "        batches[:] = order[:size]",
+        "protocols.batch_gradient(energy, x, batch)",
+        "protocols.batch_gradient(energy, x, np.tile(batch[:1], (len(x), 1)))",
         (_SGLD + "test_the_variance_is_its_biased_closed_form[0.1-4]",),
     ),
     Bug(
