@@ -21,9 +21,7 @@ import numpy as np
 import report
 import torch
 from scipy.stats import ks_2samp
-from torch import nn
 
-import ebm
 import models
 import samplers
 from ebm import landscape
@@ -36,26 +34,6 @@ PICTURES = {
     "landscapes.png": "Energies above their lowest, in nats, and the ends of chains on them. The last panel: chains on "
     "the score at one level of noise, over the points seen through as much noise.",
 }
-
-
-class Classifier(nn.Module):
-    """A network whose logits tell which arm a point belongs to."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, classes))
-
-    def loss(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Return the mean cross-entropy of points and labels."""
-        return nn.functional.cross_entropy(self.layers(batch[0]), batch[1])
-
-    def as_energy(self, width: float) -> ebm.TorchEnergy:
-        """Return -ln sum_k exp f_k(x) + |x|^2 / 2 width^2: without the quadratic a network is unbounded below."""
-
-        def energy(x: torch.Tensor) -> torch.Tensor:
-            return (x.square().sum(1) / (2.0 * width**2) - self.layers(x.float()).logsumexp(1)).double()
-
-        return ebm.TorchEnergy(energy, shape=(2,))
 
 
 def arms(x: np.ndarray) -> np.ndarray:
@@ -74,7 +52,7 @@ def learn(x: np.ndarray, epochs: int, seed: int) -> tuple[dict[str, Any], Any]:
     flow = models.CNF((2,), hidden=(64, 64), mean=x.mean(0), width=width, seed=seed)
     gan = models.GAN((2,), latent=2, hidden=(64, 64), gradient_penalty=0.3, seed=seed)
     diffusion = models.DDPM((2,), hidden=(64, 64), data_width=width, seed=seed)
-    classifier = Classifier(5)
+    classifier = models.MLP(2, classes=5, hidden=(64, 64), activation="SiLU", seed=seed)
     for model in (vae, flow, gan, diffusion):
         models.fit(model, x, epochs=epochs, learning_rate=2e-3, schedule=falling, averaging=0.99, **settings)
     models.fit(classifier, (x, arms(x)), epochs=max(epochs // 10, 1), learning_rate=2e-3, optimiser=decay, **settings)
@@ -85,7 +63,7 @@ def learn(x: np.ndarray, epochs: int, seed: int) -> tuple[dict[str, Any], Any]:
         "flow": flow.as_energy(tolerance=1e-4),
         "adversarial, codes": gan.as_energy(),
         "diffusion": diffusion.as_energy(steps=12),
-        "classifier": classifier.as_energy(CONFINEMENT),
+        "classifier": classifier.as_energy(width=CONFINEMENT),
     }
     return energies, diffusion
 

@@ -2,7 +2,7 @@
 
     generative          VAE, LatentOptimisation, LinearGaussian, DDPM, CNF, GAN
     without a density   Autoencoder
-    supervised          MLP, CNN: regression and classification
+    supervised          MLP, CNN: regression and classification; JointEnergy, Posterior
     codes               interpolate, traverse, decoded, reconstructed, pullback_metric, log_volume, geodesic
     ways from noise     Ancestral, DDIM, ReverseSDE, ProbabilityFlow, PredictorCorrector of a DDPM
     training            fit, fit_linear_gaussian; one_cycle, SoftThreshold, RigidMotion, initialise
@@ -43,6 +43,8 @@ _HOME = {
     "GAN": "gan",
     "MLP": "mlp",
     "CNN": "cnn",
+    "Posterior": "posterior",
+    "JointEnergy": "joint_energy",
     "initialise": "initialisation",
     "one_cycle": "schedules",
     "SoftThreshold": "soft_threshold",

@@ -9,6 +9,8 @@ sigmoid, so that one formula serves both. Up to a constant the squared error is 
 density, too, of any one width: training finds the parameters of the largest likelihood in each case (Bishop 2006).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ebm.energy import check_shape
+from ebm.energy import check_shape, finite_array
+from ebm.own import TorchEnergy
 from models.batches import as_tensors, check_shape_of
 from models.model import Model
 from samplers import protocols
@@ -101,6 +104,44 @@ class Supervised(Model):
         f = self._outputs(x)
         return (f if self.classes is None else f.argmax(1)).numpy()
 
+    def as_energy(self, *, mean: float | np.ndarray = 0.0, width: float) -> TorchEnergy:
+        """Return E(x) = -ln sum_k exp f_k(x) + |x - mean|^2 / 2 width^2 of a classifier, at its present weights.
+
+        That of a joint density p(x, k) ~ exp f_k(x), the classes summed out (Grathwohl et al. 2020). It is low where a
+        classifier is sure of a class and high, one hopes, where it has learned nothing: a score of what is out of
+        distribution (Liu et al. 2020). The cross entropy asks for no such thing, `models.JointEnergy` does; and nothing
+        but the quadratic keeps E from falling without end.
+
+        Args:
+            mean: centre of the quadratic, a number or an array of the model's shape.
+            width: its width in units of x, positive: that of the data, or wider.
+
+        Returns:
+            An energy of the model's shape. Torch in, torch out, with a graph that reaches the weights.
+
+        Raises:
+            ValueError: the model is a regression, or an argument is out of range.
+
+        Example:
+            >>> from models import MLP
+            >>> energy = MLP(2, classes=3, seed=0).as_energy(width=2.0)
+            >>> energy(np.zeros((5, 2))).shape
+            (5,)
+        """
+        if self.classes is None:
+            raise ValueError("logits have an energy with classes, this model is a regression (classes=None)")
+        protocols.check_positive(width, "width")
+        mean = np.full(self.shape, mean) if np.ndim(mean) == 0 else mean
+        centre = torch.as_tensor(finite_array(mean, "mean", self.shape).copy())
+
+        def logit_energy(x: torch.Tensor) -> torch.Tensor:
+            x = x.double()
+            with self._evaluation():
+                wells = self(x).double().logsumexp(1)
+            return (x - centre.to(x.device)).flatten(1).square().sum(1) / (2.0 * width**2) - wells
+
+        return TorchEnergy(logit_energy, shape=self.shape, device=self.device)
+
     def _class_logits(self, x: Any) -> torch.Tensor:
         if self.classes is None:
             raise ValueError("logits and probabilities are of classes, this model is a regression (classes=None)")
@@ -111,10 +152,16 @@ class Supervised(Model):
         """Return what the network gives in evaluation mode, in double precision; its mode stays as it was."""
         (inputs,) = as_tensors(x, self.dtype, "x")
         check_shape_of(inputs, self.shape, "x")
+        with self._evaluation():
+            return torch.cat([self(part.to(self.device)).double().cpu() for part in inputs.split(ROWS)])
+
+    @contextmanager
+    def _evaluation(self) -> Iterator[None]:
+        """Be in evaluation mode for a while; the mode is then what it was."""
         mode = self.training
         self.eval()
         try:
-            return torch.cat([self(part.to(self.device)).double().cpu() for part in inputs.split(ROWS)])
+            yield
         finally:
             self.train(mode)
 

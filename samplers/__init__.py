@@ -1,8 +1,8 @@
 """samplers: the engine of ebmlab. Sample any energy, keep the chains, trust or distrust them.
 
 energy      anything with shape, domain and a call E(x)            samplers.protocols, samplers.check
-samplers    Metropolis, Gibbs, Wolff, SwendsenWang, Langevin, UnderdampedLangevin, MALA, HMC, AnnealedLangevin,
-            ParallelTempering(sampler, betas)
+samplers    Metropolis, Gibbs, Wolff, SwendsenWang, Langevin, UnderdampedLangevin, SGLD, MALA, HMC,
+            AnnealedLangevin, ParallelTempering(sampler, betas)
 run         sample(energy, sampler, ...) -> Chains                 Chains.save, load, Chains.to_arviz
 minimise    simulated_annealing(energy, sampler, betas=...) -> Annealed
 diagnose    summary(chains), integrated_autocorrelation_time, estimate, plots
@@ -22,6 +22,7 @@ from samplers.metropolis import Metropolis
 from samplers.plots import plot_autocorrelation, plot_energy, plot_overview, plot_rank, plot_trace
 from samplers.run import sample
 from samplers.sampler import Kernel, Sampler, get_threads, set_threads
+from samplers.sgld import SGLD
 from samplers.simulated_annealing import Annealed, simulated_annealing
 from samplers.store import StoreError
 from samplers.summary import Summary, summary
@@ -33,6 +34,7 @@ from samplers.wolff import Wolff
 __all__ = [
     "HMC",
     "MALA",
+    "SGLD",
     "Annealed",
     "AnnealedLangevin",
     "AutocorrelationTime",

@@ -58,7 +58,8 @@ def _langevin_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
 
 
 @njit(cache=True, **OPTIONS)
-def _langevin_chains(x, gradient, step_size, beta, wrap, streams, acceptance):
+def langevin_chains(x, gradient, step_size, beta, wrap, streams, acceptance):
+    """Take one step of every chain x (chains, sites), given du/dx there; NaN in acceptance marks one that diverged."""
     xi = np.empty(x.shape[1])
     for c in range(x.shape[0]):
         stream = random.load(streams, c)
@@ -103,7 +104,7 @@ class Langevin(Sampler):
         x, beta = state["x"], state["beta"]
         acceptance = np.empty(len(x))
         gradient = protocols.reduced_gradient(energy, x, beta)
-        _langevin_chains(x, gradient, settings[0], beta, settings[1], state["stream"], acceptance)
+        langevin_chains(x, gradient, settings[0], beta, settings[1], state["stream"], acceptance)
         return acceptance
 
 

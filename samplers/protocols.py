@@ -51,6 +51,16 @@ class NoiseConditional(Space, Protocol):
 
 
 @runtime_checkable
+class Rowwise(Space, Protocol):
+    """An energy that is a sum over rows of data: a few of them give an unbiased estimate of its gradient."""
+
+    n_data: int
+
+    def grad(self, x: np.ndarray, batch: np.ndarray | None = None) -> np.ndarray:
+        """Return dE/dx, (n, *shape), or its estimate for each x from rows of its own, `batch` (n, rows), int64."""
+
+
+@runtime_checkable
 class Compiled(Space, Protocol):
     """An energy that also gives numba functions, so that whole loops of a sampler can be compiled around it."""
 
@@ -225,6 +235,12 @@ def reduced_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> np.ndarray
         return beta[:, None] * _gradient(energy.grad(batch), batch.shape, energy).reshape(x.shape)
     rows = _by_temperature(lambda rows, b: _gradient(own(rows, b), rows.shape, energy), batch, beta, energy.shape)
     return rows.reshape(x.shape)
+
+
+def batch_gradient(energy: Any, x: np.ndarray, batch: np.ndarray) -> np.ndarray:
+    """Return the estimate of dE/dx of every chain, flat (chains, sites), each from its rows `batch` (chains, rows)."""
+    configurations = x.reshape(len(x), *energy.shape)
+    return _gradient(energy.grad(configurations, batch), configurations.shape, energy).reshape(x.shape)
 
 
 def reduced_and_gradient(energy: Any, x: np.ndarray, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -41,8 +41,8 @@ def sample(
 
     Args:
         energy: anything with `shape`, `domain` and a call E(x): (n, *shape) -> (n,); see samplers.protocols.
-        sampler: Metropolis, Gibbs, Wolff, SwendsenWang, Langevin, UnderdampedLangevin, MALA, HMC, AnnealedLangevin or
-            ParallelTempering(sampler, betas).
+        sampler: Metropolis, Gibbs, Wolff, SwendsenWang, Langevin, UnderdampedLangevin, SGLD, MALA, HMC,
+            AnnealedLangevin or ParallelTempering(sampler, betas).
         chains: number of independent chains.
         draws: configurations kept a chain.
         warmup: sweeps before the first draw; the only ones in which step sizes adapt.

@@ -18,6 +18,7 @@ from samplers.layout import Variable
 from samplers.replicas import Replicas, start_ladders, start_replicas
 from samplers.rungs import Record, variables
 from samplers.sampler import Kernel, Sampler, State
+from samplers.sgld import SGLD
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class ParallelTempering(Sampler):
     def __post_init__(self) -> None:
         if not isinstance(self.sampler, Sampler) or isinstance(self.sampler, ParallelTempering):
             raise TypeError(f"sampler must be a sampler such as samplers.MALA(), got {self.sampler!r}")
+        if isinstance(self.sampler, SGLD):
+            raise TypeError(
+                "sampler must have the law of each rung's beta, but the noise of SGLD's batches heats all rungs alike: "
+                f"use samplers.HMC(), got {self.sampler!r}"
+            )
         object.__setattr__(self, "betas", checked_betas(self.betas))
         protocols.check_positive(self.swap_every, "swap_every", integer=True)
 

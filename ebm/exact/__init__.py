@@ -14,7 +14,7 @@ beta are single numbers.
     rbm.py              ln Z of binary and Gaussian RBMs with a small layer
     quadrature.py       ln Z of a continuous energy in one or two dimensions
     kramers.py          rate of barrier crossing: asymptotic, and from the Fokker-Planck operator
-    integrators.py      what ULA and BAOAB sample on a harmonic well at a finite step
+    integrators.py      what ULA, SGLD and BAOAB sample on a harmonic well at a finite step
     ppca.py             probabilistic PCA: likelihood, its maximum, posterior of the codes
     diffusion.py        what diffusion models do to Gaussians, and their best denoiser for mixtures
     tfim.py             ground state of the transverse-field Ising ring of n spins
@@ -23,7 +23,14 @@ beta are single numbers.
 from ebm.exact.configurations import count_states, state_at, state_index, states
 from ebm.exact.diffusion import best_epsilon, ddim_variance, ddpm_variance, diffused, ode_variance, sde_variance
 from ebm.exact.enumeration import Enumeration, enumerate, probabilities
-from ebm.exact.integrators import baoab_variances, ula_autocorrelation, ula_autocorrelation_time, ula_variance
+from ebm.exact.integrators import (
+    baoab_variances,
+    batch_variance,
+    sgld_variance,
+    ula_autocorrelation,
+    ula_autocorrelation_time,
+    ula_variance,
+)
 from ebm.exact.kaufman import kaufman_energy, kaufman_heat_capacity, kaufman_log_z
 from ebm.exact.kramers import fokker_planck_rate, kramers_rate_asymptotic
 from ebm.exact.mean_field import (
@@ -52,6 +59,7 @@ __all__ = [
     "PPCA",
     "Enumeration",
     "baoab_variances",
+    "batch_variance",
     "best_epsilon",
     "count_states",
     "curie_weiss_distribution",
@@ -90,6 +98,7 @@ __all__ = [
     "ring_log_z",
     "ring_magnetisation",
     "sde_variance",
+    "sgld_variance",
     "sk_annealed_free_energy",
     "state_at",
     "state_index",

@@ -4,11 +4,12 @@ import in_energies
 import in_lattices
 import in_learning
 import in_models
+import in_posteriors
 import in_sampling
 import in_supervised
 import in_weighing
 
 BUGS = (
     *in_sampling.BUGS, *in_lattices.BUGS, *in_energies.BUGS, *in_learning.BUGS, *in_weighing.BUGS, *in_models.BUGS,
-    *in_supervised.BUGS,
+    *in_supervised.BUGS, *in_posteriors.BUGS,
 )  # fmt: skip

@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py  # noqa: F401  (here, or each fork would spend its time on loading it)
 import numpy as np
 from laws import ArrayTier
+from rows import ROWS
 
 import ebm
 import samplers
@@ -23,6 +24,7 @@ ENERGY = ebm.DoubleWell(2)
 CASES = {
     "compiled": (ENERGY, samplers.HMC(steps=3), 4_000),
     "array": (ArrayTier(ENERGY), samplers.MALA(), 200),
+    "batches": (ROWS, samplers.SGLD(0.05, batch_size=4), 200),
     "ladder": (ENERGY, samplers.ParallelTempering(samplers.MALA(), (0.2, 0.5, 1.0)), 4_000),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from laws import DISCRETE, PLANES, ArrayTier
+from rows import ROWS
 
 import ebm
 import samplers
@@ -29,6 +30,7 @@ CASES: dict[str, tuple[Any, samplers.Sampler]] = {
     "adaptive mala": (PLANES["xy ring"].energy, samplers.MALA()),
     "langevin": (PLANES["double well"].energy, samplers.Langevin(0.02)),
     "underdamped": (PLANES["double well"].energy, samplers.UnderdampedLangevin(0.1)),
+    "sgld": (ROWS, samplers.SGLD(0.05, batch_size=4)),
     "array tier, adaptive hmc": (ArrayTier(PLANES["double well"].energy), samplers.HMC(steps=3)),
     "array tier, ising metropolis": (ArrayTier(ebm.Ising((2, 3), field=0.3)), samplers.Metropolis()),
     "metropolis with a cache that rounds": (DISCRETE["rbm wavefunction"], samplers.Metropolis()),
