@@ -231,7 +231,8 @@ def from_bits(typing_context: Any, word: Any) -> Any:
 @intrinsic
 def as_number(typing_context: Any, word: Any) -> Any:
     """Inside compiled code: a word below 2^63 as a float."""
-    return _of_word(typing_context, word, "sitofp")
+    # The same number either way. Some processors convert only unsigned words side by side, and a single signed one.
+    return _of_word(typing_context, word, "uitofp" if isinstance(word, LanesType) else "sitofp")
 
 
 # --- arrays -----------------------------------------------------------------------------------------------------------

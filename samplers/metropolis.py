@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from samplers import fast_lattice, protocols, random, random_walk, single_site
+from samplers import fast_lattice, flips, protocols, random, random_walk, single_site
 from samplers.caches import refresh, start_cache
 from samplers.colouring import scan_order
 from samplers.compiled import OPTIONS, inline
@@ -204,6 +204,8 @@ class Metropolis(Sampler):
         """Run draws * thin sweeps in place."""
         if isinstance(settings, fast_lattice.FastLattice):
             return settings.advance(state, draws, thin, out, acceptance)
+        if self.move == "single" and first < 0 and flips.fits(energy, state):
+            return flips.advance(energy, state, settings[2], draws, thin, out, acceptance)
         if self.move == "single" and protocols.is_compiled(energy):
             return single_site.advance(energy, state, settings, draws, thin, out, first, acceptance)
         return super().advance(energy, state, settings, draws, thin, out, first, acceptance)
