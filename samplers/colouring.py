@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from samplers import protocols
-
 
 @njit(cache=True)
 def colour_graph(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -31,6 +29,6 @@ def colour_graph(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
 def scan_order(energy: Any) -> np.ndarray:
     """Return the order in which sweeps visit the sites: colour by colour on a graph, else one after another."""
     sites = int(np.prod(energy.shape))
-    if not isinstance(energy, protocols.Graph):
+    if not hasattr(energy, "neighbours"):  # no protocols.Graph
         return np.arange(sites)
     return np.argsort(colour_graph(*energy.neighbours), kind="stable")

@@ -12,47 +12,73 @@ import numpy as np
 from netket.sampler import Sampler, SamplerState
 from netket.utils import struct
 
-from ebm.quantum.wave_function import check_finite, check_hilbert, compiled_rbm
+from ebm.quantum.wave_function import Compiled, check_finite, check_hilbert, compiled_rbm
 from samplers import Metropolis, ParallelTempering, SamplingError, protocols
 from samplers.replicas import PREFIX
 
 
 class NumbaMetropolisState(SamplerState):
-    """Where the chains are: a pytree that NetKet and flax can store.
+    """Where the chains are: a pytree that NetKet and flax can store, of numpy arrays, since the chains run on the host.
 
     Attributes:
         σ: configurations at every rung of each chain's ladder, (chains, rungs, spins); one rung without tempering.
-        rng: JAX random key.
+        rng: words from which the next call makes its streams, and the words after them.
         sweeps: sweeps done, which say whose turn it is to swap.
         n_steps_proc, n_accepted_proc: proposals and accepted ones since the last reset, the latter of each chain.
     """
 
-    σ: jax.Array
-    rng: jax.Array
-    sweeps: jax.Array
-    n_steps_proc: jax.Array
-    n_accepted_proc: jax.Array
+    σ: np.ndarray
+    rng: np.ndarray
+    sweeps: np.int64
+    n_steps_proc: np.int64
+    n_accepted_proc: np.ndarray
 
     def __init__(self, σ: Any, rng: Any) -> None:
         self.σ, self.rng = σ, rng
-        self.sweeps = self.n_steps_proc = jnp.zeros((), int)
-        self.n_accepted_proc = jnp.zeros(len(σ), int)
+        self.sweeps = self.n_steps_proc = np.int64(0)
+        self.n_accepted_proc = np.zeros(len(σ), np.int64)
         super().__init__()
 
     @property
-    def n_steps(self) -> jax.Array:
+    def n_steps(self) -> np.int64:
         """Proposals of all chains since the last reset."""
         return self.n_steps_proc
 
     @property
-    def n_accepted(self) -> jax.Array:
+    def n_accepted(self) -> np.int64:
         """Accepted proposals of all chains since the last reset."""
         return self.n_accepted_proc.sum()
 
     @property
-    def acceptance(self) -> jax.Array | None:
+    def acceptance(self) -> np.float64 | None:
         """The share of accepted proposals since the last reset, at the rung of the draws; None before the first."""
         return self.n_accepted / self.n_steps if self.n_steps else None
+
+
+_last: tuple[Any, list, Compiled] | None = None  # model, parameters and what was compiled of them at the last call
+
+
+def _compiled(model: Any, parameters: Any, leaves: list) -> Compiled | None:
+    """Return the compiled twin of an RBM: that of the last call if the model and the arrays are the very same objects.
+
+    Only JAX's arrays cannot have changed since.
+    """
+    global _last
+    last = _last
+    if last is not None and last[0] is model and len(last[1]) == len(leaves):
+        if all(a is b for a, b in zip(last[1], leaves, strict=True)):
+            return last[2]
+    check_finite(parameters)
+    psi = compiled_rbm(model, parameters)
+    fixed = psi is not None and all(isinstance(leaf, jax.Array) for leaf in leaves)
+    _last = (model, leaves, psi) if fixed and psi is not None else None
+    return psi
+
+
+def _drawn(rng: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the words of the next call, and n random ones for this one."""
+    words = np.random.SeedSequence(np.asarray(rng).tolist()).generate_state(4 + n, np.uint64)
+    return words[:4], words[4:]
 
 
 class NumbaMetropolis(Sampler):
@@ -120,27 +146,27 @@ class NumbaMetropolis(Sampler):
 
     def _init_state(self, machine: Any, parameters: Any, seed: Any) -> NumbaMetropolisState:
         rng, key = jax.random.split(seed)
-        return NumbaMetropolisState(self._fresh(key), rng)
+        return NumbaMetropolisState(self._fresh(key), np.asarray(jax.random.key_data(rng)))
 
-    def _fresh(self, key: Any) -> jax.Array:
+    def _fresh(self, key: Any) -> np.ndarray:
         """Return random configurations of the space, (chains, rungs, spins)."""
         rungs = 1 if self.betas is None else len(self.betas)
-        return self.hilbert.random_state(key, (self.n_chains, rungs), dtype=np.int8)
+        return np.asarray(self.hilbert.random_state(key, (self.n_chains, rungs), dtype=np.int8))
 
     def _reset(self, machine: Any, parameters: Any, state: NumbaMetropolisState) -> NumbaMetropolisState:
         if self.reset_chains:
-            rng, key = jax.random.split(state.rng)
-            state = state.replace(σ=self._fresh(key), rng=rng)
-        return state.replace(n_steps_proc=jnp.zeros((), int), n_accepted_proc=jnp.zeros(self.n_chains, int))
+            rng, words = _drawn(state.rng, 1)
+            state = state.replace(σ=self._fresh(jax.random.key(words[0] >> np.uint64(1))), rng=rng)
+        return state.replace(n_steps_proc=np.int64(0), n_accepted_proc=np.zeros(self.n_chains, np.int64))
 
     def _sample_chain(
         self, machine: Any, parameters: Any, state: NumbaMetropolisState, chain_length: int,
         return_log_probabilities: bool = False,
     ) -> Any:  # fmt: skip
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves((parameters, state))):
+        leaves = jax.tree_util.tree_leaves(parameters)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in (state.σ, *leaves)):
             raise TypeError("NumbaMetropolis runs on the host and cannot be called within jax.jit or jax.vmap")
-        check_finite(parameters)
-        psi = compiled_rbm(machine, parameters)
+        psi = _compiled(machine, parameters, leaves)
         if psi is None:
             raise TypeError(
                 f"NumbaMetropolis needs an nk.models.RBM with log_cosh units, got {type(machine).__name__}: use "
@@ -148,34 +174,30 @@ class NumbaMetropolis(Sampler):
             )
         if psi.shape != (self.hilbert.size,):
             raise ValueError(f"the model must have as many spins as the space, {self.hilbert.size}, got {psi.shape[0]}")
-        rng, key = jax.random.split(state.rng)
-        x, last, acceptance = self._run(psi, np.asarray(state.σ), key, int(state.sweeps), chain_length)
+        rng, words = _drawn(state.rng, 4 * self.n_chains)
+        streams = words.reshape(self.n_chains, 4)
+        x, last, acceptance = self._run(psi, np.asarray(state.σ), streams, int(state.sweeps), chain_length)
         thin, n = self.sweep_size // self.hilbert.size, self.hilbert.size
         state = state.replace(
-            σ=jnp.asarray(last),
+            σ=last,
             rng=rng,
             sweeps=state.sweeps + chain_length * thin,
             n_steps_proc=state.n_steps_proc + self.n_chains * chain_length * self.sweep_size,
             n_accepted_proc=state.n_accepted_proc + np.rint(acceptance.sum(1) * n).astype(int),
         )
-        samples = jnp.asarray(x.astype(self.dtype))
+        samples = jnp.asarray(x.astype(self.dtype, copy=False))
         if return_log_probabilities:
             u = psi.reduced(x.reshape(-1, n), float(self.machine_pow) / 2.0)
             return (samples, jnp.asarray(-u.reshape(x.shape[:2]))), state
         return samples, state
 
     def _run(
-        self, psi: Any, ladders: np.ndarray, key: Any, sweeps: int, draws: int
+        self, psi: Any, ladders: np.ndarray, streams: np.ndarray, sweeps: int, draws: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return draws (chains, draws, spins), the configurations at all rungs, and acceptances (chains, draws)."""
         chains, rungs, n = ladders.shape
         beta, inner = float(self.machine_pow) / 2.0, Metropolis(self.move)
-        words = np.random.SeedSequence(np.asarray(jax.random.key_data(key)).tolist())
-        state = {
-            "x": ladders[:, 0].copy(),
-            "beta": np.full(chains, beta),
-            "stream": words.generate_state(4 * chains, np.uint64).reshape(chains, 4),
-        }
+        state = {"x": ladders[:, 0].copy(), "beta": np.full(chains, beta), "stream": streams}
         sampler = inner if self.betas is None else ParallelTempering(inner, self.betas, adapt=False)
         sampler.start(psi, state)
         if self.betas is not None:  # replicas go on from where they were
