@@ -218,10 +218,12 @@ class RBMWaveFunction(Energy):
             table[1::2, :m] = 1.0 / table[0::2, :m]  # so that a flip there and back multiplies by 1 + 1e-16 at most
             bias = 4.0 * (self.a - self.W.sum(1))  # -2 times the logarithm of what stands before the product
             blocks = -(-table.shape[1] // block)
-            change = np.stack([bias, -bias], axis=1).reshape(-1)
-            params = (self.W, self.a, self.b, table, np.stack([change, np.exp(change)]), blocks)
+            before = np.stack([bias, -bias], axis=1).reshape(-1)
+            at_once = blocks == 1 and bool(np.abs(bias).max() < MOST_BIAS)
+            odds_before = np.exp(before) if at_once else before
+            params = (self.W, self.a, self.b, table, np.stack([before, odds_before]), blocks)
             size_of_cache = table.shape[1] + 2 * blocks + 1
-            kind = _SIDE_BY_SIDE if blocks == 1 and np.abs(bias).max() < MOST_BIAS else _BY_EXPONENTIALS
+            kind = _SIDE_BY_SIDE if at_once else _BY_EXPONENTIALS
             self._functions = kind.holding(params, size=-(-size_of_cache // LANES) * LANES)
         else:
             self._functions = _BY_FIELDS.holding((self.W, self.a, self.b), size=m)

@@ -58,9 +58,11 @@ def _quotients(x, site, table, caches, begin, end):
     """Return the products of (1 + y_j G_ij) / (1 + y_j) of eight chains, whatever the size of either product."""
     y, table = in_eights(caches), in_eights(table)
     (k, l, m, n), (s, t, u, v) = _chains_and_rows(x, site, begin, end)
-    a, b, c, d = _quotient(y, table, k, s), _quotient(y, table, l, t), _quotient(y, table, m, u), _quotient(y, table, n, v)
+    a, b = _quotient(y, table, k, s), _quotient(y, table, l, t)
+    c, d = _quotient(y, table, m, u), _quotient(y, table, n, v)
     (k, l, m, n), (s, t, u, v) = _chains_and_rows(x, site, begin + 4, end)
-    e, f, g, h = _quotient(y, table, k, s), _quotient(y, table, l, t), _quotient(y, table, m, u), _quotient(y, table, n, v)
+    e, f = _quotient(y, table, k, s), _quotient(y, table, l, t)
+    g, h = _quotient(y, table, m, u), _quotient(y, table, n, v)
     return products_of((a, b, c, d, e, f, g, h))
 
 
@@ -91,4 +93,6 @@ def flip(x, site, p, cache, product):
     row = uint64(2) * uint64(site) + uint64(x[site] < 0)
     for j in range(uint64(table.shape[1])):
         y[j] = y[j] * table[row, j]
-    cache[uint64(p[3].shape[1])] = product
+    place = uint64(p[3].shape[1])
+    cache[place] = product
+    cache[place + uint64(2)] = -1.0  # no site is noted any more

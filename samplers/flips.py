@@ -2,8 +2,8 @@
 
 The chains of a group visit a site together: the energy gives the odds exp(-dE) of all eight flips in one vector
 register, as a quotient new / old that is never divided out, and a flip is accepted if r old < new, r uniform in [0, 1).
-Neither a logarithm nor an exponential is left. That holds at beta = 1, the law of a wavefunction; what is
-tempered goes through samplers.single_site, which takes any beta.
+Neither a logarithm nor an exponential is left. Odds are those at beta = 1, which is the law of a wavefunction; what is
+tempered goes through samplers.single_site, to the same decisions but for rounding.
 
 Every lane has the arithmetic of a chain by itself and a stream of its own, so bits do not depend on who stands beside.
 """

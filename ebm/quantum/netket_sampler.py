@@ -22,7 +22,7 @@ class NumbaMetropolisState(SamplerState):
 
     Attributes:
         σ: configurations at every rung of each chain's ladder, (chains, rungs, spins); one rung without tempering.
-        rng: words from which the next call makes its streams, and the words after them.
+        rng: the random stream of each chain, (chains, 4).
         sweeps: sweeps done, which say whose turn it is to swap.
         n_steps_proc, n_accepted_proc: proposals and accepted ones since the last reset, the latter of each chain.
     """
@@ -75,10 +75,15 @@ def _compiled(model: Any, parameters: Any, leaves: list) -> Compiled | None:
     return psi
 
 
-def _drawn(rng: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the words of the next call, and n random ones for this one."""
-    words = np.random.SeedSequence(np.asarray(rng).tolist()).generate_state(4 + n, np.uint64)
-    return words[:4], words[4:]
+def _check_host(*arrays: Any) -> None:
+    if any(isinstance(array, jax.core.Tracer) for array in arrays):
+        raise TypeError("NumbaMetropolis runs on the host and cannot be called within jax.jit or jax.vmap")
+
+
+def _words(words: Any, chains: int) -> np.ndarray:
+    """Return two sets of streams of as many chains, (2, chains, 4), that grow from other random words."""
+    sequence = np.random.SeedSequence(np.asarray(words).reshape(-1).tolist())
+    return sequence.generate_state(8 * chains, np.uint64).reshape(2, chains, 4)
 
 
 class NumbaMetropolis(Sampler):
@@ -145,8 +150,9 @@ class NumbaMetropolis(Sampler):
             raise ValueError(f"betas must contain machine_pow / 2 = {machine_pow / 2.0:g}, got {self.betas}")
 
     def _init_state(self, machine: Any, parameters: Any, seed: Any) -> NumbaMetropolisState:
+        _check_host(seed)
         rng, key = jax.random.split(seed)
-        return NumbaMetropolisState(self._fresh(key), np.asarray(jax.random.key_data(rng)))
+        return NumbaMetropolisState(self._fresh(key), _words(np.asarray(jax.random.key_data(rng)), self.n_chains)[0])
 
     def _fresh(self, key: Any) -> np.ndarray:
         """Return random configurations of the space, (chains, rungs, spins)."""
@@ -155,8 +161,8 @@ class NumbaMetropolis(Sampler):
 
     def _reset(self, machine: Any, parameters: Any, state: NumbaMetropolisState) -> NumbaMetropolisState:
         if self.reset_chains:
-            rng, words = _drawn(state.rng, 1)
-            state = state.replace(σ=self._fresh(jax.random.key(words[0] >> np.uint64(1))), rng=rng)
+            rng, words = _words(state.rng, self.n_chains)
+            state = state.replace(σ=self._fresh(jax.random.key(words[0, 0] >> np.uint64(1))), rng=rng)
         return state.replace(n_steps_proc=np.int64(0), n_accepted_proc=np.zeros(self.n_chains, np.int64))
 
     def _sample_chain(
@@ -164,8 +170,7 @@ class NumbaMetropolis(Sampler):
         return_log_probabilities: bool = False,
     ) -> Any:  # fmt: skip
         leaves = jax.tree_util.tree_leaves(parameters)
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in (state.σ, *leaves)):
-            raise TypeError("NumbaMetropolis runs on the host and cannot be called within jax.jit or jax.vmap")
+        _check_host(state.σ, *leaves)
         psi = _compiled(machine, parameters, leaves)
         if psi is None:
             raise TypeError(
@@ -174,9 +179,7 @@ class NumbaMetropolis(Sampler):
             )
         if psi.shape != (self.hilbert.size,):
             raise ValueError(f"the model must have as many spins as the space, {self.hilbert.size}, got {psi.shape[0]}")
-        rng, words = _drawn(state.rng, 4 * self.n_chains)
-        streams = words.reshape(self.n_chains, 4)
-        x, last, acceptance = self._run(psi, np.asarray(state.σ), streams, int(state.sweeps), chain_length)
+        x, last, rng, acceptance = self._run(psi, state, chain_length)
         thin, n = self.sweep_size // self.hilbert.size, self.hilbert.size
         state = state.replace(
             σ=last,
@@ -191,12 +194,14 @@ class NumbaMetropolis(Sampler):
             return (samples, jnp.asarray(-u.reshape(x.shape[:2]))), state
         return samples, state
 
-    def _run(
-        self, psi: Any, ladders: np.ndarray, streams: np.ndarray, sweeps: int, draws: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return draws (chains, draws, spins), the configurations at all rungs, and acceptances (chains, draws)."""
+    def _run(self, psi: Compiled, start: NumbaMetropolisState, draws: int) -> tuple[np.ndarray, ...]:
+        """Return draws (chains, draws, spins), configurations at all rungs, streams, and acceptances (chains, draws)."""
+        ladders, rng = np.asarray(start.σ), np.array(start.rng)
         chains, rungs, n = ladders.shape
         beta, inner = float(self.machine_pow) / 2.0, Metropolis(self.move)
+        streams = rng
+        if self.betas is not None:  # replicas grow new streams at each call
+            rng, streams = _words(rng, chains)
         state = {"x": ladders[:, 0].copy(), "beta": np.full(chains, beta), "stream": streams}
         sampler = inner if self.betas is None else ParallelTempering(inner, self.betas, adapt=False)
         sampler.start(psi, state)
@@ -205,16 +210,16 @@ class NumbaMetropolis(Sampler):
             rows["x"][:] = ladders.reshape(-1, n)
             inner.start(psi, rows)
             state.update({PREFIX + name: array for name, array in rows.items()})
-            state["sweep"][:] = sweeps
+            state["sweep"][:] = int(start.sweeps)
         out = np.empty((chains, draws, n), np.int8)
         thin = self.sweep_size // n
         acceptance = sampler.advance(psi, state, sampler.settings(psi, 0), draws, thin, out)
         if not np.isfinite(acceptance).all():
             raise SamplingError(f"psi became NaN in chain {int(np.argmin(np.isfinite(acceptance).all(1)))}")
         if self.betas is None:
-            return out, state["x"][:, None], acceptance
+            return out, state["x"][:, None], rng, acceptance
         at = np.arange(chains)[:, None] * rungs + state["replica"]
-        return out, state[PREFIX + "x"][at], acceptance
+        return out, state[PREFIX + "x"][at], rng, acceptance
 
     def __repr__(self) -> str:
         return (
