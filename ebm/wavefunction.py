@@ -174,10 +174,9 @@ def _exponential_update(x, site, value, p, cache):
             cache[j] *= table[row, j]
 
 
-_BY_EXPONENTIALS = functions(
-    _energy, None, _change, Cached(_exponential_start, None, _exponential_update, quotient=_exponential_quotient)
-)
-_SIDE_BY_SIDE = _BY_EXPONENTIALS._replace(cached=_BY_EXPONENTIALS.cached._replace(odds=odds, flip=flip))
+_CACHED = Cached(_exponential_start, None, _exponential_update, quotient=_exponential_quotient)
+_BY_EXPONENTIALS = functions(_energy, None, _change, _CACHED)
+_SIDE_BY_SIDE = functions(_energy, None, _change, _CACHED._replace(odds=odds, flip=flip))
 _BY_FIELDS = functions(_energy, None, _change, Cached(_fill_fields, _field_change, _field_update))
 
 

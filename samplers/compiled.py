@@ -47,7 +47,8 @@ def inline(function: Callable) -> Dispatcher:
 class Cached(NamedTuple):
     """The functions of an energy's cache, in the conventions of this module, and its size in numbers a chain.
 
-    One of `change` and `quotient` is given by the energy; `functions` makes the change from the quotient.
+    One of `change` and `quotient` is given by the energy; `functions` makes the change from the quotient. `odds` and
+    `flip` come together or not at all.
     """
 
     start: Dispatcher

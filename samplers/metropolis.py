@@ -5,8 +5,8 @@ number), or all coordinates at once ("gaussian"). Each chain sees sites in a fix
 so each sweep proposes once a site. Where beta times every change of energy is nearly zero almost all proposals are
 accepted and a sweep only flips everything there and back: use Gibbs for such high temperatures.
 
-Lattices of even sides with one coupling run many sites at a time: see samplers.fast_lattice. Energies that give the odds
-of a flip in eight chains side by side, as RBM wavefunctions do, move so at beta = 1: see samplers.flips.
+Lattices of even sides with one coupling run many sites at a time: see samplers.fast_lattice. Of energies that give the
+odds of a flip in eight chains side by side, as RBM wavefunctions do, many chains move so at beta = 1: samplers.flips.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,9 @@
 """Our compiled chains as a sampler of NetKet's: what MetropolisLocal and MetropolisExchange do, from kept fields.
 
 NetKet evaluates the whole network at every proposal; here a proposal costs one pass over the hidden units. The chains
-are those of `samplers`, on host arrays: NetKet calls a sampler outside of jit, and so must anybody else.
+are those of `samplers`, on host arrays: NetKet calls a sampler outside of jit, and so must anybody else. A call takes as
+long as some thousands of proposals, so between calls the state stays in numpy's arrays, and what was compiled of the
+parameters is kept until they are others.
 """
 
 from typing import Any
@@ -18,7 +20,7 @@ from samplers.replicas import PREFIX
 
 
 class NumbaMetropolisState(SamplerState):
-    """Where the chains are: a pytree that NetKet and flax can store, of numpy arrays, since the chains run on the host.
+    """Where the chains are: a pytree of numpy arrays, which NetKet and flax can store.
 
     Attributes:
         σ: configurations at every rung of each chain's ladder, (chains, rungs, spins); one rung without tempering.
@@ -195,7 +197,7 @@ class NumbaMetropolis(Sampler):
         return samples, state
 
     def _run(self, psi: Compiled, start: NumbaMetropolisState, draws: int) -> tuple[np.ndarray, ...]:
-        """Return draws (chains, draws, spins), configurations at all rungs, streams, and acceptances (chains, draws)."""
+        """Return draws (chains, draws, spins), the configurations at all rungs, streams, acceptances (chains, draws)."""
         ladders, rng = np.asarray(start.σ), np.array(start.rng)
         chains, rungs, n = ladders.shape
         beta, inner = float(self.machine_pow) / 2.0, Metropolis(self.move)
