@@ -1,12 +1,13 @@
 """Our compiled chains as a sampler of NetKet's: what MetropolisLocal and MetropolisExchange do, from kept fields.
 
 NetKet evaluates the whole network at every proposal; here a proposal costs one pass over the hidden units. The chains
-are those of `samplers`, on host arrays: NetKet calls a sampler outside of jit, and so must anybody else. A call takes as
-long as some thousands of proposals, so between calls the state stays in numpy's arrays, and what was compiled of the
-parameters is kept until they are others.
+are those of `samplers`, on host arrays: NetKet calls a sampler outside of jit, and so must anybody else. The beginning
+of a call takes as long as thousands of proposals, so the state stays in numpy's arrays between calls, and what was
+compiled of the parameters is kept until they are others.
 """
 
-from typing import Any
+import operator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,23 +58,32 @@ class NumbaMetropolisState(SamplerState):
         return self.n_accepted / self.n_steps if self.n_steps else None
 
 
-_last: tuple[Any, list, Compiled] | None = None  # model, parameters and what was compiled of them at the last call
+class _Last(NamedTuple):
+    """The model and parameters of the last call, and what was compiled of them."""
+
+    model: Any
+    leaves: list
+    structure: Any
+    psi: Compiled | None
 
 
-def _compiled(model: Any, parameters: Any, leaves: list) -> Compiled | None:
+_last = _Last(None, [], None, None)
+
+
+def _compiled(model: Any, parameters: Any) -> Compiled | None:
     """Return the compiled twin of an RBM: that of the last call if the model and the arrays are the very same objects.
 
     Only JAX's arrays cannot have changed since.
     """
     global _last
+    leaves, structure = jax.tree_util.tree_flatten(parameters)
     last = _last
-    if last is not None and last[0] is model and len(last[1]) == len(leaves):
-        if all(a is b for a, b in zip(last[1], leaves, strict=True)):
-            return last[2]
+    if last.model is model and last.structure == structure and all(map(operator.is_, last.leaves, leaves)):
+        return last.psi
     check_finite(parameters)
     psi = compiled_rbm(model, parameters)
-    fixed = psi is not None and all(isinstance(leaf, jax.Array) for leaf in leaves)
-    _last = (model, leaves, psi) if fixed and psi is not None else None
+    if all(isinstance(leaf, jax.Array) for leaf in leaves):
+        _last = _Last(model, leaves, structure, psi)
     return psi
 
 
@@ -171,9 +181,8 @@ class NumbaMetropolis(Sampler):
         self, machine: Any, parameters: Any, state: NumbaMetropolisState, chain_length: int,
         return_log_probabilities: bool = False,
     ) -> Any:  # fmt: skip
-        leaves = jax.tree_util.tree_leaves(parameters)
-        _check_host(state.σ, *leaves)
-        psi = _compiled(machine, parameters, leaves)
+        _check_host(state.σ, *jax.tree_util.tree_leaves(parameters))
+        psi = _compiled(machine, parameters)
         if psi is None:
             raise TypeError(
                 f"NumbaMetropolis needs an nk.models.RBM with log_cosh units, got {type(machine).__name__}: use "
@@ -197,7 +206,7 @@ class NumbaMetropolis(Sampler):
         return samples, state
 
     def _run(self, psi: Compiled, start: NumbaMetropolisState, draws: int) -> tuple[np.ndarray, ...]:
-        """Return draws (chains, draws, spins), the configurations at all rungs, streams, acceptances (chains, draws)."""
+        """Return draws (chains, draws, spins), configurations at all rungs, streams, acceptances (chains, draws)."""
         ladders, rng = np.asarray(start.σ), np.array(start.rng)
         chains, rungs, n = ladders.shape
         beta, inner = float(self.machine_pow) / 2.0, Metropolis(self.move)

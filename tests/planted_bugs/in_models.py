@@ -148,8 +148,8 @@ BUGS = (
     Bug(
         "parameters that changed in place are taken for those of the last call",
         "ebm/quantum/netket_sampler.py",
-        "all(isinstance(leaf, jax.Array) for leaf in leaves)",
-        "True",
+        "if all(isinstance(leaf, jax.Array) for leaf in leaves):",
+        "if True:",
         (_INSIDE + "test_what_is_remembered_of_parameters_is_never_stale",),
         slow=True,
     ),
