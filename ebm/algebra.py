@@ -223,7 +223,7 @@ def _scaled_functions(inner: Functions, factor: float) -> Functions:
 
 
 def _scaled_cached(inner: Cached) -> Cached:
-    start_inner, change_inner, update_inner, size, quotient_inner = inner
+    start_inner, change_inner, update_inner, size, quotient_inner, *_ = inner  # odds at beta = 1 do not scale
 
     @inline
     def start(x, p, cache):

@@ -22,6 +22,7 @@ import numpy as np
 from numba import uint64
 
 from ebm.energy import Energy, finite_array
+from ebm.wavefunction_odds import flip, odds
 from samplers.compiled import Cached, Functions, functions, inline
 from samplers.elementary import BLOCK, exp_minus64, log64, plus, times
 from samplers.lanes import LANES, lane_array
@@ -32,6 +33,7 @@ LARGEST = 1e300  # product that is trusted
 # Bounds beyond which the change is taken from theta itself: those of the product of quotients, and of exp(2 theta).
 MOST_CHANGE = 480.0  # of 4 sum_j |W_ij| over the units of one product
 MOST_FIELD = 340.0  # of |theta_j|
+MOST_BIAS = 700.0  # of what stands before the product, where its exponential is used
 
 
 @inline
@@ -146,7 +148,7 @@ def _exponential_quotient(x, site, value, p, cache):
     """E changes by a - 2 ln q."""
     table, blocks = p[3], uint64(p[5])
     row = uint64(2) * uint64(site) + uint64(x[site] < 0)
-    a = p[4][row]
+    a = p[4][0, row]
     q = _block_quotient(cache, table, row, uint64(0), blocks)
     for block in range(uint64(1), blocks):
         if not 1e-80 < q < 1e80:  # rare: the next factor may be as large as e^480
@@ -172,9 +174,9 @@ def _exponential_update(x, site, value, p, cache):
             cache[j] *= table[row, j]
 
 
-_BY_EXPONENTIALS = functions(
-    _energy, None, _change, Cached(_exponential_start, None, _exponential_update, quotient=_exponential_quotient)
-)
+_CACHED = Cached(_exponential_start, None, _exponential_update, quotient=_exponential_quotient)
+_BY_EXPONENTIALS = functions(_energy, None, _change, _CACHED)
+_SIDE_BY_SIDE = functions(_energy, None, _change, _CACHED._replace(odds=odds, flip=flip))
 _BY_FIELDS = functions(_energy, None, _change, Cached(_fill_fields, _field_change, _field_update))
 
 
@@ -215,9 +217,13 @@ class RBMWaveFunction(Energy):
             table[1::2, :m] = 1.0 / table[0::2, :m]  # so that a flip there and back multiplies by 1 + 1e-16 at most
             bias = 4.0 * (self.a - self.W.sum(1))  # -2 times the logarithm of what stands before the product
             blocks = -(-table.shape[1] // block)
-            params = (self.W, self.a, self.b, table, np.stack([bias, -bias], axis=1).reshape(-1), blocks)
+            before = np.stack([bias, -bias], axis=1).reshape(-1)
+            at_once = blocks == 1 and bool(np.abs(bias).max() < MOST_BIAS)
+            odds_before = np.exp(before) if at_once else before
+            params = (self.W, self.a, self.b, table, np.stack([before, odds_before]), blocks)
             size_of_cache = table.shape[1] + 2 * blocks + 1
-            self._functions = _BY_EXPONENTIALS.holding(params, size=-(-size_of_cache // LANES) * LANES)
+            kind = _SIDE_BY_SIDE if at_once else _BY_EXPONENTIALS
+            self._functions = kind.holding(params, size=-(-size_of_cache // LANES) * LANES)
         else:
             self._functions = _BY_FIELDS.holding((self.W, self.a, self.b), size=m)
 

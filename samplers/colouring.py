@@ -1,11 +1,10 @@
 """Colouring of an energy's graph: sites of one colour share no term, so they may be updated in any order or at once."""
 
+import math
 from typing import Any
 
 import numpy as np
 from numba import njit
-
-from samplers import protocols
 
 
 @njit(cache=True)
@@ -30,7 +29,7 @@ def colour_graph(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 def scan_order(energy: Any) -> np.ndarray:
     """Return the order in which sweeps visit the sites: colour by colour on a graph, else one after another."""
-    sites = int(np.prod(energy.shape))
-    if not isinstance(energy, protocols.Graph):
+    sites = math.prod(energy.shape)
+    if not hasattr(energy, "neighbours"):  # no protocols.Graph
         return np.arange(sites)
     return np.argsort(colour_graph(*energy.neighbours), kind="stable")

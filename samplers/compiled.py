@@ -19,6 +19,12 @@ Where du is the logarithm of a product, a sampler that moves many chains takes t
 energy gives, in the place of `change`, what du is made of, with q between 2^-1022 and 2^1022:
 
     quotient(x, site, value, beta, p, cache) -> (a, w, q)          du = a - w ln q
+
+An energy of spins may also know the odds of a flip in eight chains side by side, in the Lanes of samplers.lanes; they
+are those at beta = 1, with x (chains, n) and caches (chains, size), of the chains from begin up to end, at most eight:
+
+    odds(x, site, p, caches, begin, end) -> (new, old, note)       exp(-dE) = new / old, new >= 0 and old > 0
+    flip(x, site, p, cache, note)                                  `update` of one chain that flips, by its own note
 """
 
 from collections.abc import Callable
@@ -41,7 +47,8 @@ def inline(function: Callable) -> Dispatcher:
 class Cached(NamedTuple):
     """The functions of an energy's cache, in the conventions of this module, and its size in numbers a chain.
 
-    One of `change` and `quotient` is given by the energy; `functions` makes the change from the quotient.
+    One of `change` and `quotient` is given by the energy; `functions` makes the change from the quotient. `odds` and
+    `flip` come together or not at all.
     """
 
     start: Dispatcher
@@ -49,6 +56,8 @@ class Cached(NamedTuple):
     update: Dispatcher
     size: int = 0
     quotient: Dispatcher | None = None
+    odds: Dispatcher | None = None
+    flip: Dispatcher | None = None
 
 
 class Functions(NamedTuple):

@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from samplers.lanes import LANES, LanesType, as_lanes
+from samplers.lanes import LANE_VALUES, LANES, LanesType, as_lanes
 
 
 def width_of(x):
@@ -67,3 +67,88 @@ def _inside(typing_context: Any, lanes: Any) -> Any:
         return result._getvalue()
 
     return (view(lanes), generate) if lanes.ndim == 1 and lanes.layout == "C" else None
+
+
+@intrinsic
+def in_eights(typing_context: Any, numbers: Any) -> Any:
+    """Inside compiled code: a view of floats (..., 8 k) as (..., k) of Lanes: here eight entries of one row."""
+    if numbers.dtype is not types.float64 or numbers.layout != "C":
+        return None
+    view = types.Array(LANE_VALUES, numbers.ndim, "C", aligned=False)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        own = context.make_array(numbers)(context, builder, arguments[0])
+        result = context.make_array(view)(context, builder)
+        eight, size = context.get_constant(types.intp, LANES), context.get_constant(types.intp, 8 * LANES)
+        *shape, last = cgutils.unpack_tuple(builder, own.shape, numbers.ndim)
+        strides = cgutils.unpack_tuple(builder, own.strides, numbers.ndim)[:-1]
+        result.data = builder.bitcast(own.data, result.data.type)
+        result.nitems, result.itemsize = builder.udiv(own.nitems, eight), size
+        result.shape = cgutils.pack_array(builder, [*shape, builder.udiv(last, eight)])
+        result.strides = cgutils.pack_array(builder, [*strides, size])
+        result.meminfo = cgutils.get_null_value(result.meminfo.type)
+        result.parent = cgutils.get_null_value(result.parent.type)
+        return result._getvalue()
+
+    return view(numbers), generate
+
+
+# --- eight values, and the eight lanes they make ----------------------------------------------------------------------
+
+
+def _shuffled(builder: Any, a: Any, b: Any, places: list[int]) -> Any:
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
+
+
+@intrinsic
+def beside(typing_context: Any, values: Any) -> Any:
+    """Inside compiled code: the Lanes of a tuple of eight floats."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        result = ir.Constant(LANE_VALUES.vector, ir.Undefined)
+        for place, value in enumerate(cgutils.unpack_tuple(builder, arguments[0], LANES)):
+            result = builder.insert_element(result, value, ir.Constant(ir.IntType(32), place))
+        return result
+
+    return LANE_VALUES(values), generate
+
+
+@intrinsic
+def products_of(typing_context: Any, rows: Any) -> Any:
+    """Inside compiled code: the Lanes whose k-th number is the product of all eight in the k-th of eight Lanes.
+
+    Pairs of rows are folded into one, three times over: ((0 1) (2 3)) ((4 5) (6 7)) in every row.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vectors = cgutils.unpack_tuple(builder, arguments[0], LANES)
+        for width in (1, 2, 4):
+            low = [i - width + LANES if i & width else i for i in range(LANES)]
+            high = [i + width for i in low]
+            vectors = [
+                builder.fmul(_shuffled(builder, a, b, low), _shuffled(builder, a, b, high))
+                for a, b in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+        return vectors[0]
+
+    return LANE_VALUES(rows), generate
+
+
+@intrinsic
+def places_of(typing_context: Any, answer: Any) -> Any:
+    """Inside compiled code: the answers of a Mask as the last eight bits of a word, the first lane in the lowest."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.zext(builder.bitcast(arguments[0], ir.IntType(LANES)), ir.IntType(64))
+
+    return types.uint64(answer), generate
+
+
+@intrinsic
+def lowest_place(typing_context: Any, word: Any) -> Any:
+    """Inside compiled code: which is the lowest bit that is set in a word that is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(word), generate

@@ -13,6 +13,7 @@ the functions of this module and of samplers.elementary; an energy's author says
 Every lane has the arithmetic of a chain by itself, so which chains stand side by side never changes their bits.
 """
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -231,7 +232,8 @@ def from_bits(typing_context: Any, word: Any) -> Any:
 @intrinsic
 def as_number(typing_context: Any, word: Any) -> Any:
     """Inside compiled code: a word below 2^63 as a float."""
-    return _of_word(typing_context, word, "sitofp")
+    # The same number either way. Some processors convert only unsigned words side by side, and a single signed one.
+    return _of_word(typing_context, word, "uitofp" if isinstance(word, LanesType) else "sitofp")
 
 
 # --- arrays -----------------------------------------------------------------------------------------------------------
@@ -272,7 +274,7 @@ def _view(context: Any, builder: Any, kind: Any, view: Any, array: Any) -> Any:
 
 def lane_array(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     """Return zeros (*shape, 8) that begin on a boundary of 64 bytes, so that no load straddles two cache lines."""
-    size = int(np.prod(shape)) * LANES
+    size = math.prod(shape) * LANES
     raw = np.zeros(size + LANES, dtype)
     begin = (-raw.ctypes.data % 64) // 8
     return raw[begin : begin + size].reshape(*shape, LANES)

@@ -5,7 +5,8 @@ number), or all coordinates at once ("gaussian"). Each chain sees sites in a fix
 so each sweep proposes once a site. Where beta times every change of energy is nearly zero almost all proposals are
 accepted and a sweep only flips everything there and back: use Gibbs for such high temperatures.
 
-Lattices of even sides with one coupling run many sites at a time: see samplers.fast_lattice.
+Lattices of even sides with one coupling run many sites at a time: see samplers.fast_lattice. Of energies that give the
+odds of a flip in eight chains side by side, as RBM wavefunctions do, many chains move so at beta = 1: samplers.flips.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from samplers import fast_lattice, protocols, random, random_walk, single_site
+from samplers import fast_lattice, flips, protocols, random, random_walk, single_site
 from samplers.caches import refresh, start_cache
 from samplers.colouring import scan_order
 from samplers.compiled import OPTIONS, inline
@@ -204,6 +205,8 @@ class Metropolis(Sampler):
         """Run draws * thin sweeps in place."""
         if isinstance(settings, fast_lattice.FastLattice):
             return settings.advance(state, draws, thin, out, acceptance)
+        if self.move == "single" and flips.fits(energy, state):
+            return flips.advance(energy, state, settings[2], draws, thin, out, acceptance)
         if self.move == "single" and protocols.is_compiled(energy):
             return single_site.advance(energy, state, settings, draws, thin, out, first, acceptance)
         return super().advance(energy, state, settings, draws, thin, out, first, acceptance)

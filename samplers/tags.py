@@ -57,7 +57,8 @@ def _unbox_tag(numba_type, value, context):
 
 _FUNCTIONS: dict[str, dict[str, Any]] = {}  # the members of a tag, by its key
 _MEMBERS = (
-    "reduced", "gradient", "both", "change", "start_cache", "cached_change", "update_cache", "quotient", "sweep"
+    "reduced", "gradient", "both", "change", "start_cache", "cached_change", "update_cache", "quotient", "odds", "flip",
+    "sweep",
 )  # fmt: skip
 _TAGS: dict[tuple, Tag] = {}
 
@@ -67,7 +68,7 @@ def tag(energy: Functions, sweep: Dispatcher | None = None) -> Tag:
     cached = caching(energy)
     members = (
         energy.reduced, energy.gradient, energy.both, energy.change, cached.start, cached.change, cached.update,
-        cached.quotient, sweep,
+        cached.quotient, cached.odds, cached.flip, sweep,
     )  # fmt: skip
     plain = _is_plain(energy.params)
     if (members, plain) not in _TAGS:
@@ -129,6 +130,16 @@ def call_update_cache(tag, x, site, value, p, cache):
     raise NotImplementedError("call_update_cache exists only inside compiled code")
 
 
+def call_odds(tag, x, site, p, caches, begin, end):
+    """Inside compiled code: (new, old, note) of the flips of a site in eight chains of the tagged energy."""
+    raise NotImplementedError("call_odds exists only inside compiled code")
+
+
+def call_flip(tag, x, site, p, cache, note):
+    """Inside compiled code: bring the cache in line with a flip of known odds, before it is made."""
+    raise NotImplementedError("call_flip exists only inside compiled code")
+
+
 def call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     """Inside compiled code: one sweep of the tagged sampler."""
     raise NotImplementedError("call_sweep exists only inside compiled code")
@@ -183,6 +194,18 @@ def _call_quotient(tag, x, site, value, beta, p, cache):
 def _call_update_cache(tag, x, site, value, p, cache):
     function = _FUNCTIONS[tag.tag]["update_cache"]
     return lambda tag, x, site, value, p, cache: function(x, site, value, p, cache)
+
+
+@overload(call_odds, jit_options={"forceinline": True})
+def _call_odds(tag, x, site, p, caches, begin, end):
+    function = _FUNCTIONS[tag.tag]["odds"]
+    return lambda tag, x, site, p, caches, begin, end: function(x, site, p, caches, begin, end)
+
+
+@overload(call_flip, jit_options={"forceinline": True})
+def _call_flip(tag, x, site, p, cache, note):
+    function = _FUNCTIONS[tag.tag]["flip"]
+    return lambda tag, x, site, p, cache, note: function(x, site, p, cache, note)
 
 
 @overload(call_sweep, jit_options={"forceinline": True})

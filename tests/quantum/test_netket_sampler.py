@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import flax
 import jax
 import netket as nk
 import numpy as np
@@ -101,6 +102,37 @@ def test_log_probabilities_and_resets_are_those_of_netket() -> None:
     assert x.dtype == np.float64 and x.shape == (6, 3, SPINS)
     np.testing.assert_allclose(log_p, 2.0 * model.apply(variables, x).real, rtol=0, atol=1e-10)
     assert not np.array_equal(sampler.reset(model, variables, state).σ, state.σ)
+
+
+def _copied(variables: Any) -> Any:
+    return jax.tree.map(jax.numpy.array, variables)
+
+
+def test_what_is_remembered_of_parameters_is_never_stale() -> None:
+    sampler, (model, one), (_, other) = NumbaMetropolis(FREE), rbm(float), rbm(float, seed=2)
+    state = sampler.init_state(model, one, seed=1)
+    first, second = (sampler.sample(model, v, state=state, chain_length=20)[0] for v in (one, other))
+    assert not np.array_equal(first, second)
+    for variables, need in ((one, first), (other, second), (other, second), (_copied(one), first)):
+        x, _ = sampler.sample(model, variables, state=state, chain_length=20)  # a state is not changed by its use
+        np.testing.assert_array_equal(x, need)
+    own = jax.tree.map(np.array, one)  # numpy's arrays may change in place
+    np.testing.assert_array_equal(sampler.sample(model, own, state=state, chain_length=20)[0], first)
+    own["params"]["Dense"]["kernel"][:] = other["params"]["Dense"]["kernel"]
+    own["params"]["Dense"]["bias"][:] = other["params"]["Dense"]["bias"]
+    own["params"]["visible_bias"][:] = other["params"]["visible_bias"]
+    np.testing.assert_array_equal(sampler.sample(model, own, state=state, chain_length=20)[0], second)
+
+
+@pytest.mark.parametrize("betas", [None, (0.5, 1.0)])
+def test_a_state_that_was_stored_goes_on_with_the_same_bits(betas: Any) -> None:
+    model, variables = rbm(float)
+    sampler = NumbaMetropolis(FREE, betas=betas)
+    state = sampler.sample(model, variables, state=sampler.init_state(model, variables, seed=1), chain_length=3)[1]
+    stored = flax.serialization.from_bytes(state, flax.serialization.to_bytes(state))
+    (x, _), (again, after) = (sampler.sample(model, variables, state=s, chain_length=3) for s in (state, stored))
+    np.testing.assert_array_equal(x, again)
+    assert after.sweeps == 6 and not np.array_equal(x, sampler.sample(model, variables, state=after, chain_length=3)[0])
 
 
 def tutorial(sampler: Any, steps: int = 60) -> tuple[Any, Any]:
