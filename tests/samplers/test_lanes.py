@@ -91,9 +91,11 @@ class _OneByOne:
 @pytest.mark.parametrize("by", SAMPLERS)
 def test_lanes_are_chains_one_by_one(by: str) -> None:
     energy = ebm.DoubleWell(3)  # three: the last normal of a step has no partner
-    wide, plain = (samplers.sample(e, SAMPLERS[by], chains=11, **RUN) for e in (energy, _OneByOne(energy)))
+    summing = by in ("mala", "hmc")  # sums over coordinates, in an order that is the processor's
+    run = {**RUN, "warmup": 5} if summing else RUN  # few sweeps: the ridge between wells doubles a rounding each time
+    wide, plain = (samplers.sample(e, SAMPLERS[by], chains=11, **run) for e in (energy, _OneByOne(energy)))
     for own, twin in ((wide.x, plain.x), (wide.acceptance, plain.acceptance)):
-        if by in ("mala", "hmc"):  # their sums over coordinates may be taken in any order
+        if summing:
             np.testing.assert_allclose(own, twin, rtol=0, atol=1e-9)
         else:
             assert np.array_equal(own, twin)
