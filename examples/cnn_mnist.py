@@ -180,7 +180,7 @@ def tell(scores: dict[str, list[dict]], runs: dict[str, list[dict]], together: f
         if name == CHANCE:
             rows.append([name, f"{100 * v['accuracy'].mean():.2f}", "", *macro, *[""] * 5])
             continue
-        seconds = f"{np.mean([run['seconds'] for run in runs[name]]):.1f}"
+        seconds = f"{np.median([run['seconds'] for run in runs[name]]):.1f}"
         sure = [f"{100 * v[what].mean():.2f}" for what in ("calibration", "calibrated")]
         loss, published = f"{v['loss'].mean():.4f}", PUBLISHED.get(name, "")
         rows.append([name, cd.mean_told(v["accuracy"]), spread, *macro, loss, *sure, seconds, published])
@@ -195,7 +195,7 @@ def tell(scores: dict[str, list[dict]], runs: dict[str, list[dict]], together: f
     return [
         report.table(head, rows),
         f"Means over {n} seeds with standard errors, and the standard deviation over seeds; precision, recall and F1 "
-        f"are means over digits. Goals: {'; '.join(goals)}. The mean of the {n} CNNs' probabilities is right in "
+        f"are means over digits, seconds medians. Goals: {'; '.join(goals)}. The mean of the {n} CNNs' probabilities is right in "
         f"{together:.2%}. Times are of one thread, without the look at training and test digits after each epoch.",
         report.table([f"{CNN}, digit", "precision (%)", "recall (%)", "F1 (%)"], digits),
     ]
