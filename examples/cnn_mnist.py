@@ -194,9 +194,9 @@ def tell(scores: dict[str, list[dict]], runs: dict[str, list[dict]], together: f
     n = len(runs[CNN])
     return [
         report.table(head, rows),
-        f"Means over {n} seeds with standard errors, and the standard deviation over seeds; precision, recall and F1 "
-        f"are means over digits, seconds medians. Goals: {'; '.join(goals)}. The mean of the {n} CNNs' probabilities is "
-        f"right in {together:.2%}. Times are of one thread, without the look at digits after each epoch.",
+        f"Means over {n} seeds with standard errors, and the standard deviation over seeds; precision, recall and "
+        f"F1 are means over digits, seconds medians. Goals: {'; '.join(goals)}. The mean of the probabilities of "
+        f"{n} CNNs is right in {together:.2%}. Times are of one thread, without the look at digits after each epoch.",
         report.table([f"{CNN}, digit", "precision (%)", "recall (%)", "F1 (%)"], digits),
     ]
 
