@@ -206,7 +206,7 @@ def main(
     seeds: int = 3, seed: int = 1, workers: int = 2,
 ) -> dict[str, Any]:  # fmt: skip
     """Learn every network from every seed, judge them, and write the folder; a run that was cut goes on."""
-    clock = report.begin(folder)
+    report.begin(folder)
     unfinished = folder / "unfinished"  # checkpoints: a network that has learned is not learned again
     unfinished.mkdir(exist_ok=True)
     jobs = [(name, s) for name in WAYS for s in range(seed, seed + seeds)]
@@ -235,9 +235,7 @@ def main(
         name: [{k: v for k, v in run.items() if k != "probabilities"} for run in found] for name, found in runs.items()
     }
     numbers = {"scores": scores, "curves": curves, "together": together}
-    settings = {
-        "train": train, "test": test, "epochs": epochs, "seeds": seeds, "seed": seed, "seconds": round(clock()),
-    }  # fmt: skip
+    settings = {"train": train, "test": test, "epochs": epochs, "seeds": seeds, "seed": seed}
     report.write(folder, __file__, __doc__, told, PICTURES, numbers, settings)
     shutil.rmtree(unfinished)
     return numbers
