@@ -38,11 +38,17 @@ def table(lines: list[Line]) -> str:
     return "\n".join([*HEAD, *(row(line) for line in lines)])
 
 
-def _version(name: str) -> str:
-    try:
-        return f"{name} {version(name)}"
-    except PackageNotFoundError:
-        return f"{name} (not installed)"
+def _versions(folder: Path) -> list[str]:
+    """Names and versions of the peers; of one that is not installed now, that of the run that its lines are from."""
+    path = folder / "metrics.json"
+    earlier = json.loads(path.read_text(encoding="utf-8"))["versions"] if path.exists() else []
+    found = dict(told.split(" ", 1) for told in earlier)
+    for name in PEERS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found.setdefault(name, "(not installed)")
+    return [f"{name} {found[name]}" for name in PEERS]
 
 
 def _processor() -> str:
@@ -62,7 +68,7 @@ def write(lines: dict[str, Line], load: float, folder: Path) -> None:
     )
     record = {
         "machine": machine,
-        "versions": [_version(name) for name in PEERS],
+        "versions": _versions(folder),
         "pairs": PAIRS,
         "lines": {name: _plain(line) for name, line in lines.items()},
     }
@@ -72,8 +78,8 @@ def write(lines: dict[str, Line], load: float, folder: Path) -> None:
     (folder / "README.md").write_text(
         f"""# Benchmarks
 
-Ours and the peer's runs in turn, median of {PAIRS} pairs ({machine}). Written by `make bench`; a line alone:
-`.venv/bin/python tests/benchmarks/run.py NAME`. Look at the ratios: rates depend on the machine and its other users.
+Ours and the peer's runs in turn, median of {PAIRS} pairs (the last run: {machine}). Written by `make bench`; a line alone, by which
+the others stay as they were: `.venv/bin/python tests/benchmarks/run.py NAME`. Look at the ratios: rates depend on the machine and its other users.
 The limit is a random-number generator that fills a buffer, or the bare matrix products, measured in the same pairs.
 Ranges of the ratios, and how many cores each side kept busy, are in metrics.json.
 
