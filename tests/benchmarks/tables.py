@@ -78,9 +78,9 @@ def write(lines: dict[str, Line], load: float, folder: Path) -> None:
     (folder / "README.md").write_text(
         f"""# Benchmarks
 
-Ours and the peer's runs in turn, median of {PAIRS} pairs. Written by `make bench`; a line alone, by which the others stay
-as they were: `.venv/bin/python tests/benchmarks/run.py NAME`. The last run was on {machine}.
-Look at the ratios: rates depend on the machine and its other users.
+Ours and the peer's runs in turn, median of {PAIRS} pairs. Written by `make bench`; a line alone, by which others
+stay as they were: `.venv/bin/python tests/benchmarks/run.py NAME`. The last run was on
+{machine}. Look at the ratios: rates depend on the machine and its other users.
 The limit is a random-number generator that fills a buffer, or the bare matrix products, measured in the same pairs.
 Ranges of the ratios, and how many cores each side kept busy, are in metrics.json.
 
