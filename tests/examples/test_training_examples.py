@@ -131,8 +131,14 @@ def test_precision_is_lost_by_powers_of_epsilon(load: Load, tmp_path: Path) -> N
     found = example.main(tmp_path, n=20_000, rows=100, digits=300, hidden=16, epochs=1, seeds=3)
     assert results(tmp_path, example.PICTURES)["training"]["gap"] == found["training"]["gap"]
     assert found["ln sum exp near 120, naive"]["power"] is None  # infinite in single precision
-    forward, central = (found[f"slope, {kind} differences"]["power"][0] for kind in ("forward", "central"))
-    assert 0.35 < forward < 0.62 < central < 0.85
+    slopes = {kind: found[f"slope, {kind} differences"] for kind in ("forward", "central")}
+    for kind, theory in (("forward", 1 / 2), ("central", 2 / 3)):
+        power, error = slopes[kind]["power"]
+        assert abs(power - theory) < 5 * error < 0.4
+    singles, doubles = (
+        [np.mean([pair[k] for pair in slopes[kind]["errors"]]) for kind in ("forward", "central")] for k in (0, 1)
+    )
+    assert singles[0] > 5 * singles[1] and doubles[0] > 5 * doubles[1]  # epsilon^1/2 and epsilon^2/3
     assert all(single < 1e-4 for single, _ in found["slope, autograd"]["errors"])
 
 

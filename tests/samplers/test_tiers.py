@@ -39,7 +39,8 @@ def test_discrete_trajectories_are_equal(name: str, by: str) -> None:
 @pytest.mark.parametrize("name", ["double well", "xy ring", pytest.param("network", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("by", CONTINUOUS)
 def test_continuous_trajectories_are_equal_but_for_rounding(name: str, by: str) -> None:
-    short = {"warmup": 10, "draws": 8} if name == "network" else {}  # torch rounds differently, and HMC is chaotic
+    # Torch rounds differently, as processors do; HMC multiplies a rounding by about 1.5 each sweep.
+    short = {"warmup": 5, "draws": 8} if name == "network" or by == "hmc" else {}
     compiled, array = _both(PLANES[name].energy, CONTINUOUS[by], **short)
     np.testing.assert_allclose(compiled.x, array.x, rtol=0, atol=1e-8)
     np.testing.assert_allclose(compiled.acceptance, array.acceptance, rtol=0, atol=1e-8)
