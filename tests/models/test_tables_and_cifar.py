@@ -139,7 +139,11 @@ def test_what_is_not_to_be_had_is_named(read: Callable[[], Any], kept: str, serv
 
 
 @every_set
-@pytest.mark.parametrize("lie", [b"", b"<html>", gzip.compress(b"something"), archive({"other": b"1"}), CIFAR[:-20]])
+@pytest.mark.parametrize(
+    "lie",
+    [b"", b"<html>", gzip.compress(b"something"), archive({"other": b"1"}), CIFAR[:-20]],
+    ids=["empty", "page", "another file", "another archive", "cut"],  # archives hold the second of their making
+)
 def test_a_source_that_lies_is_not_believed(
     read: Callable[[], Any], kept: str, lie: bytes, served: dict[str, bytes]
 ) -> None:
@@ -150,7 +154,11 @@ def test_a_source_that_lies_is_not_believed(
 
 
 @every_set
-@pytest.mark.parametrize("damage", [b"", b"1 2 3", archive({"cifar-10-batches-bin/test_batch.bin": b"1"})])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"1 2 3", archive({"cifar-10-batches-bin/test_batch.bin": b"1"})],
+    ids=["empty", "numbers", "archive"],
+)
 def test_a_corrupt_file_is_said_to_be_and_stays(
     read: Callable[[], Any], kept: str, damage: bytes, served: dict[str, bytes]
 ) -> None:
