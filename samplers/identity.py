@@ -12,10 +12,11 @@ from samplers.initial import initial
 PROBES = 3
 
 
-def fingerprint_energy(energy: Any) -> str:
+def fingerprint_energy(energy: Any, noise: float = 1.0) -> str:
     """Hash an energy: its class, space and parameters, and its values (or gradients) at a few fixed configurations.
 
-    The probes tell energies apart that say nothing of their parameters, such as a network or a bare function.
+    The probes tell energies apart that say nothing of their parameters, such as a network or a bare function. `noise`
+    is the level at which a score that is known at many is probed.
     """
     digest = hashlib.sha256(repr((protocols.name_of(energy), tuple(energy.shape), energy.domain)).encode())
     _hash_parameters(energy, digest)
@@ -25,7 +26,7 @@ def fingerprint_energy(energy: Any) -> str:
         value = protocols.reduced(energy, probes, beta)
     else:
         noisy = isinstance(energy, protocols.NoiseConditional)
-        value = protocols.reduced_gradient(energy.at_noise(1.0) if noisy else energy, probes, beta)
+        value = protocols.reduced_gradient(energy.at_noise(noise) if noisy else energy, probes, beta)
     digest.update(np.ascontiguousarray(value).tobytes())
     return digest.hexdigest()[:16]
 
@@ -55,7 +56,7 @@ def describe(
     """Return all that decides a run's bits, except its length: numbers, strings and lists, ready for a file."""
     return {
         "energy": _story_of(energy),
-        "energy_fingerprint": fingerprint_energy(energy),
+        "energy_fingerprint": fingerprint_energy(energy, getattr(sampler, "sigmas", (1.0,))[-1]),
         "sampler": repr(sampler),
         "beta": beta,
         "seed": seed,

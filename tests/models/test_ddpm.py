@@ -145,16 +145,17 @@ def test_learning_is_the_same_wherever_it_was_cut(tmp_path: Path) -> None:
 # --- as samplers see it -----------------------------------------------------------------------------------------------
 
 
-def test_annealed_langevin_takes_the_model() -> None:
+@pytest.mark.parametrize("unit", [1.0, 1000.0])  # in which 1 is below all levels
+def test_annealed_langevin_takes_the_model(unit: float) -> None:
     variance, sigmas, step = 0.25, np.geomspace(3.0, 0.3, 8), 0.02
-    model = models.DDPM((1,), predict="epsilon", network=BestDenoiser([[0.5]], [variance]))
-    annealing = samplers.AnnealedLangevin(sigmas, step_size=step, steps=50)
-    start = 3.0 * np.random.default_rng(10).standard_normal((4000, 1))
+    model = models.DDPM((1,), predict="epsilon", network=BestDenoiser([[0.5]], [variance]), data_width=unit)
+    annealing = samplers.AnnealedLangevin(unit * sigmas, step_size=unit**2 * step, steps=50)
+    start = unit * 3.0 * np.random.default_rng(10).standard_normal((4000, 1))
     run = samplers.sample(
         model, annealing, chains=4000, draws=1, warmup=8 * 50 + 200, init=start, seed=1, progress=False
     )
     exact = ula_variance(step, 1 / (variance + 0.3**2))
-    assert variance_p(np.asarray(run.x)[:, 0, 0] - 0.5, exact) > ALPHA
+    assert variance_p(np.asarray(run.x)[:, 0, 0] / unit - 0.5, exact) > ALPHA
 
 
 def test_a_score_is_no_energy() -> None:
