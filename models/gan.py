@@ -25,7 +25,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ebm import TorchEnergy
 from ebm.energy import check_shape
-from ebm.networks import check_image, check_sizes, convolutional, fully_connected, sites
+from ebm.networks import check_activation, check_image, check_sizes, convolutional, fully_connected, sites
 from models.batches import as_tensors, check_shape_of, check_unit
 from models.dcgan import image_generator
 from models.model import Model
@@ -38,14 +38,14 @@ OUTPUTS = ("real", "unit")
 class GAN(Model):
     """A generator and a discriminator, fully connected or convolutional, that learn from each other by `models.fit`.
 
-    The activations are ELU, which are smooth enough for chains and change no difference by more than itself.
-
     Args:
         shape: shape of one configuration; (height, width) or (channels, height, width) with `channels`.
         latent: numbers of the code z.
         hidden: units of the hidden layers of a fully connected discriminator; the generator has them in reverse.
         channels: of the layers of a convolutional discriminator; the generator has them in reverse. Each after the
             first halves the image, whose sides must allow it.
+        activation: SiLU, Tanh, Softplus, Sigmoid, ELU or ReLU. ELU is smooth enough for chains, and like ReLU changes
+            no difference by more than itself, as the bound of `spectral_norm` needs; ReLU learns fine detail sooner.
         output: "real", or "unit" for numbers in [0, 1].
         spectral_norm: divide each weight of the discriminator by its largest singular value (Miyato et al. 2018). That
             of a filter is taken of its matrix (outputs, inputs x height x width).
@@ -63,30 +63,32 @@ class GAN(Model):
 
     def __init__(
         self, shape: Any, *, latent: int, hidden: Sequence[int] = (128, 128), channels: Sequence[int] | None = None,
-        output: str = "real", spectral_norm: bool = False, gradient_penalty: float = 0.0, seed: int | None = None,
+        activation: str = "ELU", output: str = "real", spectral_norm: bool = False, gradient_penalty: float = 0.0,
+        seed: int | None = None,
     ) -> None:  # fmt: skip
         shape, hidden = check_shape(shape), check_sizes(hidden, "hidden") if len(hidden) else ()
         protocols.check_positive(latent, "latent", integer=True)
         protocols.check_positive(gradient_penalty, "gradient_penalty", zero=True)
         if output not in OUTPUTS:
             raise ValueError(f'output must be "real" or "unit", got {output!r}')
+        check_activation(activation)
         if channels is not None:
             channels = check_sizes(channels, "channels")
             check_image(shape, channels)
         super().__init__({
-            "shape": shape, "latent": latent, "hidden": hidden, "channels": channels, "output": output,
-            "spectral_norm": spectral_norm, "gradient_penalty": gradient_penalty,
+            "shape": shape, "latent": latent, "hidden": hidden, "channels": channels, "activation": activation,
+            "output": output, "spectral_norm": spectral_norm, "gradient_penalty": gradient_penalty,
         })  # fmt: skip
         self.shape, self.latent, self.output, self.gradient_penalty = shape, latent, output, gradient_penalty
         with seeded(seed):
             if channels is None:
-                discriminator = nn.Sequential(nn.Flatten(), *fully_connected(sites(shape), hidden, 1, "ELU"))
+                discriminator = nn.Sequential(nn.Flatten(), *fully_connected(sites(shape), hidden, 1, activation))
                 generator = nn.Sequential(
-                    *fully_connected(latent, hidden[::-1], sites(shape), "ELU"), nn.Unflatten(1, shape)
+                    *fully_connected(latent, hidden[::-1], sites(shape), activation), nn.Unflatten(1, shape)
                 )
             else:
-                discriminator = convolutional(shape, channels, "ELU")
-                generator = image_generator(latent, channels[::-1], shape, "ELU")
+                discriminator = convolutional(shape, channels, activation)
+                generator = image_generator(latent, channels[::-1], shape, activation)
             if output == "unit":
                 generator.append(nn.Sigmoid())
             if spectral_norm:

@@ -189,7 +189,7 @@ def test_the_spectral_norm_bounds(options: dict[str, Any]) -> None:
 
 
 MAKES: list[dict[str, Any]] = [
-    {"shape": (2,), "latent": 2, "hidden": (8,), "spectral_norm": True, "gradient_penalty": 0.1},
+    {"shape": (2,), "latent": 2, "hidden": (8,), "activation": "ReLU", "spectral_norm": True, "gradient_penalty": 0.1},
     {"shape": (8, 8), "latent": 3, "channels": (4, 6, 8), "output": "unit", "spectral_norm": True},
     {"shape": (3, 7, 6), "latent": 3, "channels": (4, 6), "gradient_penalty": 0.1},
 ]
@@ -258,6 +258,7 @@ def test_data_that_do_not_fit_are_refused(data: np.ndarray, message: str) -> Non
     ("changes", "message"),
     [
         ({"latent": 0}, "latent must be"),
+        ({"activation": "relu"}, "activation must be one of SiLU, .*, got 'relu'"),
         ({"output": "bits"}, 'output must be "real" or "unit", got \'bits\''),
         ({"gradient_penalty": -1.0}, "gradient_penalty must be"),
         ({"hidden": (0,)}, "hidden must be"),
