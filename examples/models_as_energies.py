@@ -94,7 +94,7 @@ def draw(energies: dict[str, Any], ends: dict[str, np.ndarray], seen: np.ndarray
 
 def main(
     folder: Path = report.RESULTS / "models_as_energies", points: int = 2000, epochs: int = 300, chains: int = 32,
-    draws: int = 480, warmup: int = 300, grid: int = 120, seed: int = 1,
+    draws: int = 960, warmup: int = 300, grid: int = 120, seed: int = 1,
 ) -> dict:  # fmt: skip
     """Learn every model, run the same call on every energy, compare with the integral, and write the folder."""
     clock, rows, ends, numbers = report.begin(folder), [], {}, {}

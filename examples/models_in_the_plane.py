@@ -203,8 +203,8 @@ def by_game(x: np.ndarray, penalty: float, seed: int, share: float = 1.0, watch:
     Their width is the one that serves the training points best. R1 is in the squared unit of x: a penalty far above
     the square of the finest detail forbids the discriminator to see it.
     """
-    epochs = max(1, round(600 * share))
-    gan = models.GAN((2,), latent=2, hidden=HIDDEN, gradient_penalty=penalty, seed=seed)
+    epochs = max(1, round(400 * share))
+    gan = models.GAN((2,), latent=2, hidden=HIDDEN, activation="ReLU", gradient_penalty=penalty, seed=seed)
 
     def learned() -> Learned:
         return Learned(fitted_kernels(gan.sample(len(x), 0), x).score_samples, gan.sample)
@@ -253,7 +253,7 @@ WAYS = {
     "DDPM": Way(by_diffusion, (3, 4, 5), "waves"),
     "CNF, likelihood": Way(by_likelihood, (0.5,), ""),
     "CNF, flow matching": Way(by_matching, (0.5,), ""),
-    "GAN": Way(by_game, (0.01, 0.1), "R1"),
+    "GAN": Way(by_game, (0.02, 0.1), "R1"),
     "kernels": Way(kernels, (None,), ""),
     "mixture of Gaussians": Way(mixture, (8, 16, 32), "components"),
     "one Gaussian": Way(mixture, (1,), ""),
