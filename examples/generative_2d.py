@@ -130,10 +130,10 @@ def sample_table(name: str, found: dict[str, dict[str, Any]], points: int, seeds
     runs = {way: of_way[name]["samples"] for way, of_way in found.items()}
     runs["true samples"] = [judged(name, SETS[name].sample(points, 3000 + seed), seed) for seed in range(1, seeds + 1)]
     columns = list(runs["true samples"][0])
-    rows = [
-        [way, *(report.with_error(*report.mean_and_error([1e3 * run[column] for run in of_way])) for column in columns)]
-        for way, of_way in runs.items()
-    ]
+    rows = []  # of numbers without the error of rounding, which would look like a spread
+    for way, of_way in runs.items():
+        values = ([round(1e3 * run[column], 9) for run in of_way] for column in columns)
+        rows.append([way, *(report.with_error(*report.mean_and_error(of_column)) for of_column in values)])
     heads = ["MMD^2 (1/1000)", "sliced W_2^2 (1/1000)", "Hellinger (1/1000)", "-ln p_true above entropy (mnats)"]
     return report.table([name, *heads, "off the support (1/1000)"], rows)
 

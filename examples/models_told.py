@@ -33,7 +33,9 @@ def effort_table(found: dict[str, dict[str, Any]]) -> str:
             [way, WAYS[way].what, picks, f"{np.median([s for one in of_way.values() for s in one['seconds']]):.0f}"]
         )
         rows[-1].append(f"{total / 60.0:.1f}")
-    return report.table(["model", "setting", "chosen, by data set", "seconds to learn", "minutes of the row"], rows)
+    return report.table(
+        ["model", "setting", "chosen, by data set", "seconds to learn", "minutes of the row, one process"], rows
+    )
 
 
 def verdict(found: dict[str, dict[str, Any]]) -> list[str]:
@@ -129,6 +131,8 @@ def draw_gaps(found: dict[str, dict[str, Any]], path: Path) -> None:
             values = found[way][name]["gaps"]
             panel.plot(values, [k] * len(values), report.MARKERS[k % 6], color=report.COLOURS[k % 6])
         panel.axvline(np.mean(found["kernels"][name]["gaps"]), color="k", linestyle="--", linewidth=1.2)
-        panel.set(title=name, xlabel="gap (nats)", xscale="log", ylim=(len(ways) - 0.5, -0.5))
+        panel.set(title=name, xlabel="gap (nats)", xscale="log", xlim=(0.012, 0.4), ylim=(len(ways) - 0.5, -0.5))
+        panel.set_xticks([0.02, 0.05, 0.1, 0.2], ["0.02", "0.05", "0.1", "0.2"])
+        panel.minorticks_off()
         panel.set_yticks(range(len(ways)), ways if column == 0 else [])
     report.save(picture, path)
