@@ -126,12 +126,14 @@ def draw_gaps(found: dict[str, dict[str, Any]], path: Path) -> None:
     """Draw the gap of every model, data set and seed."""
     ways, names = [way for way in found if way not in BASELINES], list(next(iter(found.values())))
     picture, axes = report.figure(1, len(names), 3.8 * len(names), 5.6)
+    widest = max(max(found[way][name]["gaps"]) for way in ways for name in names)
     for column, (panel, name) in enumerate(zip(axes[0], names, strict=True)):
         for k, way in enumerate(ways):
             values = found[way][name]["gaps"]
             panel.plot(values, [k] * len(values), report.MARKERS[k % 6], color=report.COLOURS[k % 6])
         panel.axvline(np.mean(found["kernels"][name]["gaps"]), color="k", linestyle="--", linewidth=1.2)
-        panel.set(title=name, xlabel="gap (nats)", xscale="log", xlim=(0.012, 0.4), ylim=(len(ways) - 0.5, -0.5))
+        panel.set(title=name, xlabel="gap (nats)", xscale="log", ylim=(len(ways) - 0.5, -0.5))
+        panel.set_xlim(0.012, 1.4 * widest)
         panel.set_xticks([0.02, 0.05, 0.1, 0.2], ["0.02", "0.05", "0.1", "0.2"])
         panel.minorticks_off()
         panel.set_yticks(range(len(ways)), ways if column == 0 else [])
