@@ -130,7 +130,10 @@ def main(
         f"Radii of {len(radii[0])} chains on the score at noise {NOISE} and of points as noisy: means "
         f"{radii[0].mean():.3f} and {radii[1].mean():.3f}, p = {p:.2f} (Kolmogorov and Smirnov)."
     )
+    slow = [f"{name} ({one['r_hat']:.3f})" for name, one in numbers.items() if one.get("r_hat", 1.0) > 1.01]
     tables = [report.table(head, rows), told]
+    if slow:
+        tables.append(f"R-hat above 1.01: {', '.join(slow)}. Arms are changed seldom there, and errors are rough.")
     print("\n".join(tables))
     draw(energies, ends, seen, min(grid, 80), folder / "landscapes.png")
     settings = {
