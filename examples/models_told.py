@@ -27,7 +27,7 @@ def effort_table(found: dict[str, dict[str, Any]]) -> str:
     """Return the table of what validation chose, and of how long learning took."""
     rows = []
     for way, of_way in found.items():
-        picks = ", ".join(f"{one['setting']:.3g}" for one in of_way.values() if one["setting"] is not None)
+        picks = ", ".join(f"{one['setting']:.3g}" for one in of_way.values() if one["validation"])
         total = sum(sum(one["seconds"]) + one["seconds_of_choice"] for one in of_way.values())
         rows.append(
             [way, WAYS[way].what, picks, f"{np.median([s for one in of_way.values() for s in one['seconds']]):.0f}"]

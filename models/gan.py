@@ -44,8 +44,8 @@ class GAN(Model):
         hidden: units of the hidden layers of a fully connected discriminator; the generator has them in reverse.
         channels: of the layers of a convolutional discriminator; the generator has them in reverse. Each after the
             first halves the image, whose sides must allow it.
-        activation: SiLU, Tanh, Softplus, Sigmoid, ELU or ReLU. ELU is smooth enough for chains, and like ReLU changes
-            no difference by more than itself, as the bound of `spectral_norm` needs; ReLU learns fine detail sooner.
+        activation: SiLU, Tanh, Softplus, Sigmoid, ELU or ReLU. ELU is smooth enough for chains; ReLU learns fine detail
+            in far fewer steps. All but SiLU change no difference by more than itself, as `spectral_norm` needs.
         output: "real", or "unit" for numbers in [0, 1].
         spectral_norm: divide each weight of the discriminator by its largest singular value (Miyato et al. 2018). That
             of a filter is taken of its matrix (outputs, inputs x height x width).

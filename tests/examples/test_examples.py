@@ -97,10 +97,10 @@ def test_own_energy_theory_is_the_slope_of_log_z(load: Load) -> None:
 
 
 def test_errors_of_log_z_mean_what_they_say(load: Load, tmp_path: Path) -> None:
-    example, repeats = load("log_z_methods"), 4
+    example, repeats = load("log_z_methods"), 8
     sizes = {"chains": 4, "draws": 300, "rungs": 6}, {"chains": 100, "steps": 100}
     only = ("8 x 8 Ising torus at T_c", "spin glass, 10 spins")
-    found = example.main(tmp_path, repeats=repeats, once=sizes, often=sizes, only=only, chains=2000)
+    found = example.main(tmp_path, repeats=repeats, once=sizes, often=sizes, only=only, chains=4000)
     check_folder(tmp_path, example.PICTURES)
     for method in example.METHODS:
         assert max(map(abs, found["z"][method])) < LARGEST_Z

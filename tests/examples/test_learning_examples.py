@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 def test_energies_in_the_plane_learn(load: Load, tmp_path: Path) -> None:
     example = load("ebm_2d")
-    size = {"points": 300, "epochs": 16, "seeds": 1, "fresh": 2000, "chains": 8, "steps": 200}
+    size = {"points": 500, "epochs": 40, "seeds": 1, "fresh": 2000, "chains": 8, "steps": 500}
     example.main(tmp_path, **size, names=("pinwheel",))
     found = results(tmp_path, example.PICTURES, 400)  # one column of four
     (gap,) = found["gaps"]["pinwheel"]["noise-contrastive"]

@@ -11,14 +11,14 @@ pytestmark = pytest.mark.usefixtures("one_torch_thread", "few_digits")
 
 def test_noise_is_learned_by_heart_and_its_labels_are_met_by_chance(load: Load, tmp_path: Path) -> None:
     example = load("random_labels")
-    example.main(tmp_path, digits=60, hidden=64, epochs=50, seeds=2)
+    example.main(tmp_path, digits=100, hidden=128, epochs=50, seeds=2)
     found = results(tmp_path, example.PICTURES)
     runs = {tuple(name.split("; ")): of_name for name, of_name in found["runs"].items()}
     for (_, guard), of_name in runs.items():
         assert guard != example.PLAIN or all(run["train_error"] == 0.0 for run in of_name)
     for name in (example.of(1.0), example.NOISE):  # 1,000 test digits whose names go together by kind: a wide bound
         assert 0.8 < found["chance"][name][0] < 0.97
-    assert runs[example.of(0.0), example.PLAIN][0]["test_error"] < 0.6
+    assert runs[example.of(0.0), example.PLAIN][0]["test_error"] < 0.45
     assert found["slower"][0] > 1.2
     norms = [runs[example.of(1.0), guard][0]["norm"] for guard in (example.DECAY, example.PLAIN)]
     assert norms[0] < 0.7 * norms[1]

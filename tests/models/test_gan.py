@@ -188,6 +188,16 @@ def test_the_spectral_norm_bounds(options: dict[str, Any]) -> None:
             assert rise.max() < 1
 
 
+@pytest.mark.parametrize("options", [{"hidden": (6, 5)}, {"channels": (4, 8)}])
+def test_both_players_have_the_activation(options: dict[str, Any]) -> None:
+    for name in ("ELU", "ReLU"):
+        gan = models.GAN((4, 4), latent=2, activation=name, seed=1, **options)
+        for player in gan.players.values():
+            without_weights = {type(layer).__name__ for layer in player if not list(layer.parameters())}
+            assert without_weights - {"Flatten", "Unflatten"} == {name}
+    assert models.GAN((4, 4), latent=2, seed=1, **options).settings["activation"] == "ELU"
+
+
 MAKES: list[dict[str, Any]] = [
     {"shape": (2,), "latent": 2, "hidden": (8,), "activation": "ReLU", "spectral_norm": True, "gradient_penalty": 0.1},
     {"shape": (8, 8), "latent": 3, "channels": (4, 6, 8), "output": "unit", "spectral_norm": True},
