@@ -6,7 +6,8 @@ import numpy as np
 
 from ebm.energy import Energy, finite_number
 from samplers import protocols
-from samplers.compiled import Cached, Functions, caching, inline, one_after_the_other
+from samplers.compiled import Cached, Functions, caching, one_after_the_other
+from samplers.inner import inline
 
 
 class Sum(Energy):

@@ -16,7 +16,8 @@ import samplers
 from ebm.energy import Energy
 from ebm.gaussian import Gaussian
 from samplers import protocols
-from samplers.compiled import Functions, functions, inline
+from samplers.compiled import Functions, functions
+from samplers.inner import inline
 from samplers.run import check_sampler
 
 WIDER = 1.5  # variance of a fitted base in that of the draws: its tails must hold those of the energy

@@ -19,8 +19,9 @@ import numpy as np
 from numba import uint64
 
 from ebm.energy import Energy, finite_array
-from samplers.compiled import Cached, Functions, functions, inline
+from samplers.compiled import Cached, Functions, functions
 from samplers.elementary import log64, plus, times
+from samplers.inner import inline
 
 UNITS = np.uint64(32)  # hidden units of one product
 SMALLEST, LARGEST = 1e-140, 1e140  # products that are trusted: also their quotient is a number

@@ -18,9 +18,9 @@ from ebm.centring import Centre
 from ebm.objectives import Gradient, Persistent, State, check_learnable_energy, gradient_of
 from samplers import protocols, random
 from samplers.blocks import SamplingError
-from samplers.compiled import OPTIONS
 from samplers.gibbs import Gibbs
 from samplers.initial import initial
+from samplers.inner import OPTIONS
 from samplers.sampler import Sampler
 
 

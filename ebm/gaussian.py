@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from ebm.energy import Energy, finite_array
-from samplers.compiled import Functions, functions, inline
+from samplers.compiled import Functions, functions
 from samplers.elementary import plus
+from samplers.inner import inline
 
 _FEW = 8  # coordinates, below which loops over columns cost more than they save
 

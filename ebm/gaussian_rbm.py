@@ -29,7 +29,8 @@ from ebm.parameter import Parameter
 from ebm.products import over_rows
 from ebm.two_layers import centred, check_layer, create_layers, layer_gradient, persistent_sums
 from samplers import protocols, random
-from samplers.compiled import OPTIONS, Functions, difference, inline
+from samplers.compiled import Functions, difference
+from samplers.inner import OPTIONS, inline
 
 
 @inline

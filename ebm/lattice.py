@@ -12,7 +12,8 @@ from ebm.energy import Energy, check_shape, finite_array, finite_number
 from ebm.graph import Graph, bond_array, lattice, sparse
 from ebm.lattice_energy import sum_of_bonds
 from samplers import protocols
-from samplers.compiled import Cached, Functions, functions, inline
+from samplers.compiled import Cached, Functions, functions
+from samplers.inner import inline
 
 
 @inline

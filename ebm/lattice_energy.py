@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import int32, njit
 
-from samplers.compiled import OPTIONS
+from samplers.inner import OPTIONS
 from samplers.sampler import over_chains
 
 

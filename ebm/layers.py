@@ -18,8 +18,8 @@ import numpy as np
 from numba import float32, float64, int32, njit, uint64
 
 from samplers import random
-from samplers.compiled import OPTIONS, inline
 from samplers.elementary import BLOCK, exp_minus64, plus, times
+from samplers.inner import OPTIONS, inline
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)

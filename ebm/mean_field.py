@@ -6,8 +6,9 @@ import numpy as np
 
 from ebm.energy import Energy, finite_array, finite_number
 from samplers import protocols
-from samplers.compiled import Cached, Functions, functions, inline
+from samplers.compiled import Cached, Functions, functions
 from samplers.elementary import plus
+from samplers.inner import inline
 
 
 @inline

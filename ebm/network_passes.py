@@ -8,11 +8,11 @@ whole vector registers; what fills them up is computed with and never read by an
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from ebm.layers import exp_minus32
-from samplers.compiled import OPTIONS, Functions, difference, inline
+from samplers.compiled import Functions, difference
 from samplers.elementary import exp_minus64, plus
+from samplers.inner import inline, inner, stand_apart
 from samplers.lane_views import entries_of, numbers_of, width_of
 from samplers.small_products import add_product
 
@@ -85,9 +85,10 @@ def _activation(real: Any, exp_minus: Any, terms: int) -> Any:
 def _forward(activate: Any) -> Any:
     """Make the way through the layers to the output, for chains that go together."""
 
-    @njit(**OPTIONS)  # not copied into each loop that calls it, which would compile it as many times
+    @inner
     def forward(x, p, value, slope, chains, output):
         """Fill the values and slopes of all units, inputs first, and the output of each chain."""
+        stand_apart()
         units, padded, codes, ahead, back, bias = p
         n, a = units[0], padded[0]
         for i in range(n):
@@ -121,9 +122,10 @@ def _forward(activate: Any) -> Any:
 def _backward(real: Any) -> Any:
     """Make the way back through the layers in one precision, for chains that go together."""
 
-    @njit(**OPTIONS)
+    @inner
     def backward(p, value, slope, chains):
         """Put dE/d(value) in the place of the values of all units."""
+        stand_apart()
         units, padded, codes, _, back, _ = p
         b = padded[codes.shape[0]]
         start, weights = value.shape[0] - b * chains, back.shape[0] - b

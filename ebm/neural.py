@@ -25,7 +25,8 @@ from ebm.networks import (
 )
 from ebm.own import TorchEnergy
 from samplers import protocols
-from samplers.compiled import Functions, functions, inline
+from samplers.compiled import Functions, functions
+from samplers.inner import inline
 
 MOST_WEIGHTS = 2**18  # of a network that is compiled: a megabyte in single precision
 

@@ -16,8 +16,8 @@ import numpy as np
 from numba import njit
 
 from samplers import protocols
-from samplers.compiled import OPTIONS
 from samplers.elementary import plus
+from samplers.inner import OPTIONS
 from samplers.sampler import over_chains
 
 PIECE = 1 << 16  # numbers of a parameter that are moved and summed at a time, with any number of threads

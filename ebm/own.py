@@ -11,7 +11,8 @@ from numba.core.errors import NumbaError
 
 from ebm.energy import Energy, check_shape
 from samplers import protocols
-from samplers.compiled import Functions, difference, inline
+from samplers.compiled import Functions, difference
+from samplers.inner import inline
 
 
 class CompiledEnergy(Energy):

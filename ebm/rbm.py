@@ -30,7 +30,8 @@ from ebm.two_layers import (
     persistent_sums,
 )
 from samplers import protocols
-from samplers.compiled import Cached, Functions, inline
+from samplers.compiled import Cached, Functions
+from samplers.inner import inline
 
 
 @inline

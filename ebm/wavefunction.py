@@ -23,8 +23,9 @@ from numba import uint64
 
 from ebm.energy import Energy, finite_array
 from ebm.wavefunction_odds import flip, odds
-from samplers.compiled import Cached, Functions, functions, inline
+from samplers.compiled import Cached, Functions, functions
 from samplers.elementary import BLOCK, exp_minus64, log64, plus, times
+from samplers.inner import inline
 from samplers.lanes import LANES, lane_array
 
 UNITS = np.uint64(128)  # hidden units of one product: it is finite as long as theta is below 2.7 on average

@@ -6,9 +6,9 @@ in the terms of ebm.wavefunction, with one block that holds all hidden units. Ea
 table that its own spin asks for, eight units in a register, and the eight products are folded into one register.
 """
 
-from numba import njit, uint64
+from numba import uint64
 
-from samplers.compiled import OPTIONS, inline
+from samplers.inner import inline, inner
 from samplers.lane_views import beside, in_eights, products_of
 from samplers.lanes import every, fma, sqrt, where
 
@@ -53,7 +53,7 @@ def _quotient(y, table, chain, row):
     return product
 
 
-@njit(**OPTIONS)  # rarely called: in line, it would take the registers of what is always done
+@inner  # rarely called: in line, it would take the registers of what is always done
 def _quotients(x, site, table, caches, begin, end):
     """Return the products of (1 + y_j G_ij) / (1 + y_j) of eight chains, whatever the size of either product."""
     y, table = in_eights(caches), in_eights(table)

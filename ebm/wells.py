@@ -7,7 +7,8 @@ import numpy as np
 
 from ebm.energy import Energy, finite_number
 from samplers import protocols
-from samplers.compiled import Functions, functions, inline
+from samplers.compiled import Functions, functions
+from samplers.inner import inline
 
 
 @inline

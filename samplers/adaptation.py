@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from samplers.compiled import inline
 from samplers.elementary import exp, log
+from samplers.inner import inline
 from samplers.lanes import sqrt, where
 
 GAMMA, OFFSET, DECAY = 0.05, 10.0, 0.75  # Hoffman and Gelman (2014), section 3.2.1

@@ -6,11 +6,11 @@ threads run the whole block of sweeps side by side and wait for each other after
 
 from typing import Any
 
-from numba import int64, njit, types
+from numba import int64, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from samplers.compiled import OPTIONS
+from samplers.inner import inner
 
 PATIENCE = 2000  # looks at the counter before the core is offered to others: a waiting thread may hold the last one up
 
@@ -50,7 +50,7 @@ def _look(typing_context: Any, array: Any) -> Any:
 _yield_core = types.ExternalFunction("sched_yield", types.int32())
 
 
-@njit(**OPTIONS)
+@inner
 def wait(counter, threads):
     """Come to the meeting point, and wait until all `threads` have come; counter is an int64 array of one zero."""
     before = _add_one(counter)

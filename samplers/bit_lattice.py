@@ -16,7 +16,7 @@ from scipy.special import expit
 from samplers import protocols, random
 from samplers.bit_layout import BitLayout, layout, pack, pieces, sides
 from samplers.bit_sweep import BITS, run
-from samplers.compiled import OPTIONS
+from samplers.inner import OPTIONS
 from samplers.sampler import State, get_threads, over_chains
 
 COLUMNS = 512  # words of a row that small lattices of several chains fill together: more leave the fast memory

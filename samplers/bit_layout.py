@@ -24,7 +24,7 @@ import numpy as np
 from numba import njit, uint64
 
 from samplers.borrowed import borrow
-from samplers.compiled import OPTIONS, inline
+from samplers.inner import OPTIONS, inline
 
 WORD = 64
 MOST_DIMENSIONS = 7  # the number of unlike neighbours has four binary digits

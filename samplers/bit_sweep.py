@@ -16,7 +16,7 @@ from samplers import random
 from samplers.barrier import wait
 from samplers.bit_layout import MOST_DIMENSIONS, WORD, copy_rows, pack, unpack, used_bits
 from samplers.borrowed import borrow
-from samplers.compiled import OPTIONS, inline
+from samplers.inner import OPTIONS, inline, inner
 from samplers.popcount import popcount
 
 DRAWN, DRAWS = 7, 2
@@ -53,7 +53,7 @@ def save_lane(lanes, at, stream):
 # work on a tile.
 
 
-@njit(**OPTIONS)
+@inner
 def _draw(lanes, at, bits, first, n):
     """Draw DRAWN random words in each of n lanes; more at once would not be unrolled, and hence not vectorised."""
     for w in range(n):
@@ -63,7 +63,7 @@ def _draw(lanes, at, bits, first, n):
         save_lane(lanes, at + w, stream)
 
 
-@njit(**OPTIONS)
+@inner
 def _begin_count(planes, words, own, first, second, bonds, first_bond, second_bond, n):
     """Set the planes of D to the number of unlike spins among two neighbours."""
     for w in range(n):
@@ -76,7 +76,7 @@ def _begin_count(planes, words, own, first, second, bonds, first_bond, second_bo
         planes[uint64(3 * WORD) + w] = uint64(0)
 
 
-@njit(**OPTIONS)
+@inner
 def _count(planes, words, own, first, second, bonds, first_bond, second_bond, n):
     """Add the number of unlike spins among two more neighbours to the planes of D."""
     for w in range(n):
@@ -98,7 +98,7 @@ def _all_if(condition):
     return ~uint64(0) if condition else uint64(0)
 
 
-@njit(**OPTIONS)
+@inner
 def _decide(bits, planes, flips, ties, at, words, own, n, unlike, spin, threshold):
     """Mark for flipping the spins of a class for which the drawn bits of u are below the threshold; return if any ties.
 
@@ -126,7 +126,7 @@ def _decide(bits, planes, flips, ties, at, words, own, n, unlike, spin, threshol
     return any_tie != uint64(0)
 
 
-@njit(**OPTIONS)
+@inner
 def _flip(flips, words, own, n, used, flipped, place):
     """Flip the marked spins and all that are in no class, and count them at each place."""
     for w in range(n):
@@ -152,7 +152,7 @@ def bernoulli(p, lanes, at):
     return less
 
 
-@njit(**OPTIONS)
+@inner
 def _settle(lanes, lane, ties, at, words, own, n, rest, used, flipped, place):
     """Flip each undecided spin of a class with the probability that is left."""
     for w in range(n):

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from samplers.compiled import caching, inline
+from samplers.compiled import caching
+from samplers.inner import inline
 from samplers.sampler import State, over_chains
-from samplers.tags import Driver, call_start_cache, tag
+from samplers.tags import Driver, start_cache_of, tag
 
 SHARED = 1 << 18  # numbers of caches times sites: fewer are filled sooner than another thread has begun
 REFRESH = 100  # sweeps of a chain after which its cache is filled anew
@@ -19,7 +20,7 @@ REFRESH = 100  # sweeps of a chain after which its cache is filled anew
 @Driver
 def _fill(tag, p, x, cache):
     for c in range(x.shape[0]):
-        call_start_cache(tag, x[c], p, cache[c])
+        start_cache_of(tag)(x[c], p, cache[c])
 
 
 def start_cache(energy: Any, state: State) -> None:
@@ -43,6 +44,6 @@ def start_cache(energy: Any, state: State) -> None:
 def refresh(tag, x, p, cache, age, chain):
     """Count a sweep of a chain, and fill its cache anew when enough of them have passed."""
     if age[chain] == REFRESH:
-        call_start_cache(tag, x, p, cache)
+        start_cache_of(tag)(x, p, cache)
         age[chain] = 0
     age[chain] += 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from samplers import protocols
 from samplers.initial import initial
-from samplers.tags import Driver, call_cached_change, call_change, call_start_cache, call_update_cache, tag
+from samplers.tags import Driver, cached_change_of, change_of, start_cache_of, tag, update_cache_of
 
 # Steps of the finite differences and their tolerance, relative to the gradient: for float64, and for float32.
 STEPS = ((1e-5, 1e-4), (3e-3, 1e-2))
@@ -113,7 +113,7 @@ def _disagreement(
 @Driver
 def _changes(tag, p, x, beta, sites, values, out):
     for k in range(x.shape[0]):
-        out[k] = call_change(tag, x[k], sites[k], values[k], beta, p)
+        out[k] = change_of(tag)(x[k], sites[k], values[k], beta, p)
 
 
 def _other_values(energy: Any, old: np.ndarray) -> np.ndarray:
@@ -150,14 +150,14 @@ def _check_change(energy: Any, flat: np.ndarray, betas: np.ndarray, name: str) -
 def _walk(tag, p, path, betas, sites, values, cache, during, after):
     """Make the moves of a path, each after another one was refused; then ask what each would do at the end of it."""
     moves = sites.shape[0]
-    call_start_cache(tag, path[0], p, cache)
+    start_cache_of(tag)(path[0], p, cache)
     for t in range(moves):
         refused = moves - 1 - t
-        call_cached_change(tag, path[t], sites[refused], values[refused], betas[t], p, cache)
-        during[t] = call_cached_change(tag, path[t], sites[t], values[t], betas[t], p, cache)
-        call_update_cache(tag, path[t], sites[t], values[t], p, cache)
+        cached_change_of(tag)(path[t], sites[refused], values[refused], betas[t], p, cache)
+        during[t] = cached_change_of(tag)(path[t], sites[t], values[t], betas[t], p, cache)
+        update_cache_of(tag)(path[t], sites[t], values[t], p, cache)
     for t in range(moves):
-        after[t] = call_cached_change(tag, path[moves], sites[t], values[t], betas[t], p, cache)
+        after[t] = cached_change_of(tag)(path[moves], sites[t], values[t], betas[t], p, cache)
 
 
 def _check_cache(energy: Any, x: np.ndarray, beta: float, name: str) -> None:

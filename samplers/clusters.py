@@ -16,12 +16,13 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import float64, int64, njit, uint8, uint16, uint64
+from numba import float64, int64, uint8, uint16, uint64
 
 from samplers import protocols, random
-from samplers.compiled import OPTIONS, Functions, inline
+from samplers.compiled import Functions
+from samplers.inner import inline, inner
 from samplers.sampler import State, over_chains
-from samplers.tags import Driver, call_sweep, tag
+from samplers.tags import Driver, sweep_of, tag
 
 LANES = 4  # a word
 
@@ -79,7 +80,7 @@ def kinds(energy: Any, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     return gaps, kind.astype(np.int32), (weights > 0.0).astype(np.uint8)
 
 
-@njit(**OPTIONS)
+@inner
 def expand(key, first, words):
     """Fill `words` with random bits, the outputs first + 1, first + 2, ... of SplitMix64 started at `key`."""
     for j in range(words.shape[0]):
@@ -117,7 +118,7 @@ def _run(tag, parts, n_states, gaps, x, beta, streams, work, draws, thin, out, a
         stream = random.load(streams, chain)
         for draw in range(draws):
             for _ in range(thin):
-                share, stream = call_sweep(tag, parts, x[chain], (n_states, limits, rests), work, chain, -1, stream)
+                share, stream = sweep_of(tag)(tag, parts, x[chain], (n_states, limits, rests), work, chain, -1, stream)
                 acceptance[chain, draw] += share
             if out.shape[1] > 0:
                 for site in range(x.shape[1]):  # a whole row at once would take another second to compile

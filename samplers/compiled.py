@@ -27,21 +27,12 @@ are those at beta = 1, with x (chains, n) and caches (chains, size), of the chai
     flip(x, site, p, cache, note)                                  `update` of one chain that flips, by its own note
 """
 
-from collections.abc import Callable
 from functools import cache as remember
 from typing import Any, NamedTuple
 
-from numba import njit
 from numba.core.dispatcher import Dispatcher
 
-# "reassoc" would break the rounding tricks of polynomials and "nnan" would hide a NaN, so neither is on.
-FLOATING_POINT = {"contract", "arcp", "nsz"}
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FLOATING_POINT}
-
-
-def inline(function: Callable) -> Dispatcher:
-    """Compile a scalar function that is copied into every compiled loop that calls it."""
-    return njit(forceinline=True, **OPTIONS)(function)
+from samplers.inner import inline
 
 
 class Cached(NamedTuple):
@@ -152,6 +143,7 @@ def difference(reduced: Dispatcher) -> Dispatcher:
     return change
 
 
+@remember
 def one_after_the_other(reduced: Dispatcher, gradient: Dispatcher) -> Dispatcher:
     """Make `both` from two evaluations, for energies that know no shorter way."""
 
@@ -161,6 +153,17 @@ def one_after_the_other(reduced: Dispatcher, gradient: Dispatcher) -> Dispatcher
         return reduced(x, beta, p)
 
     return both
+
+
+@remember
+def as_quotient(change: Dispatcher) -> Dispatcher:
+    """Make `quotient` of a change that is no logarithm."""
+
+    @inline
+    def quotient(x, site, value, beta, p, cache):
+        return change(x, site, value, beta, p, cache), 0.0, 1.0
+
+    return quotient
 
 
 def caching(energy: Functions) -> Cached:

@@ -4,14 +4,17 @@
 is fused by name. Coefficients interpolate at Chebyshev's nodes, in 50 digits, with relative errors below 1e-16.
 """
 
-import numpy as np
-from numba import int64, njit, uint64
+from functools import partial
 
-from samplers.compiled import FLOATING_POINT, OPTIONS, inline
+import numpy as np
+from numba import int64, uint64
+
+from samplers.inner import FLOATING_POINT, inline
 from samplers.lanes import as_number, bits_of, fma, from_bits, where
 
 # Only the operation that accumulates may be reordered: elsewhere this would undo the two-part logarithms of 2.
-_REORDERED = {**OPTIONS, "fastmath": FLOATING_POINT | {"reassoc"}}
+_in_any_order = partial(inline, fastmath=FLOATING_POINT | {"reassoc"})
+_as_written = partial(inline, fastmath=False)
 
 # Factors that are multiplied before a logarithm of their product is taken. Blocks are counted in unsigned numbers: an
 # index that might be negative keeps a loop out of the vector registers.
@@ -112,13 +115,13 @@ def exp_minus64(x):
     return p * np.int64((int64(1023) - int64(n)) << int64(52)).view(np.float64)
 
 
-@njit(forceinline=True, **_REORDERED)
+@_in_any_order
 def plus(a, b):
     """Return a + b; a sum made of these may be taken in any order, hence in vector registers."""
     return a + b
 
 
-@njit(forceinline=True, **_REORDERED)
+@_in_any_order
 def times(a, b):
     """Return a * b; a product made of these may be taken in any order."""
     return a * b
@@ -147,7 +150,7 @@ def log64(x):
     return k * 0.6931471805599453 + (z * w * p + z)
 
 
-@njit(forceinline=True, **{**OPTIONS, "fastmath": False})
+@_as_written
 def _minus(a, b):
     return a - b
 

@@ -19,7 +19,7 @@ from samplers.caches import refresh
 from samplers.lane_views import lowest_place, places_of
 from samplers.lanes import LANES, as_lanes, lane_array, load_lanes, store_lanes
 from samplers.sampler import State, over_chains
-from samplers.tags import Driver, call_flip, call_odds, tag
+from samplers.tags import Driver, flip_of, odds_of, tag
 
 FEWEST = 16  # chains: fewer leave lanes empty once they are shared out between threads
 
@@ -43,14 +43,14 @@ def run_flips(tag, p, x, caches, age, order, streams, draws, thin, held, out, ac
                 accepted[:] = 0.0
                 for k in range(order.shape[0]):
                     site = uint64(order[k])
-                    new, old, notes_in_lanes[0] = call_odds(tag, x, site, p, caches, begin, end)
+                    new, old, notes_in_lanes[0] = odds_of(tag)(x, site, p, caches, begin, end)
                     r, stream = random.uniform(stream)
                     left = places_of(r * old < new) & present
                     while left != 0:
                         lane = lowest_place(left)
                         left &= left - uint64(1)
                         c = uint64(begin) + lane
-                        call_flip(tag, x[c], site, p, caches[c], notes[0, lane])
+                        flip_of(tag)(x[c], site, p, caches[c], notes[0, lane])
                         x[c, site] = -x[c, site]
                         accepted[lane] += 1.0
                 for c in range(begin, end):

@@ -10,10 +10,10 @@ from numba import njit
 from samplers import fast_lattice, protocols, random
 from samplers.caches import refresh, start_cache
 from samplers.colouring import scan_order
-from samplers.compiled import OPTIONS, inline
+from samplers.inner import OPTIONS, inline
 from samplers.sampler import Kernel, Sampler, State
 from samplers.single_site import in_dtype
-from samplers.tags import call_cached_change, call_update_cache
+from samplers.tags import cached_change_of, update_cache_of
 
 
 @inline
@@ -49,9 +49,9 @@ def _gibbs_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
         r, stream = random.uniform(stream)
         if q == 2:
             other = in_dtype(row, site, values[0] + values[1] - row[site])
-            probability = 1.0 / (1.0 + math.exp(call_cached_change(tag, row, site, other, b, p, cache)))
+            probability = 1.0 / (1.0 + math.exp(cached_change_of(tag)(row, site, other, b, p, cache)))
             if r < probability:
-                call_update_cache(tag, row, site, other, p, cache)
+                update_cache_of(tag)(row, site, other, p, cache)
                 row[site] = other
             elif not probability == probability:
                 return np.nan, stream
@@ -60,11 +60,11 @@ def _gibbs_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
                 if values[v] == row[site]:
                     changes[v] = 0.0
                 else:
-                    changes[v] = call_cached_change(tag, row, site, values[v], b, p, cache)
+                    changes[v] = cached_change_of(tag)(row, site, values[v], b, p, cache)
             chosen = _choose(changes, r)
             if chosen < 0:
                 return np.nan, stream
-            call_update_cache(tag, row, site, values[chosen], p, cache)
+            update_cache_of(tag)(row, site, values[chosen], p, cache)
             row[site] = values[chosen]
     return 1.0, stream
 

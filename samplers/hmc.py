@@ -7,13 +7,13 @@ import numpy as np
 from numba import njit
 
 from samplers import adaptation, protocols, random
-from samplers.compiled import OPTIONS, inline
 from samplers.elementary import plus
+from samplers.inner import OPTIONS, inline
 from samplers.lanes import is_finite, sqrt, where
 from samplers.langevin import check_continuous, wrap_angle
 from samplers.mala import accept_probability, check_adaptive, start_adaptive, stay
 from samplers.sampler import Kernel, Sampler, State
-from samplers.tags import call_both, call_gradient
+from samplers.tags import both_of, gradient_of
 
 JITTER = 0.2  # each trajectory's step is uniform within +-20 %, so that no period of the target is resonant (Neal 2011)
 
@@ -98,9 +98,9 @@ def _hmc_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
         reach = _kick_and_drift(x[chain], y, momentum, gradient_y, mass, kick, step, reach)
         gradient_y[:] = 0.0
         if left:
-            call_gradient(tag, y, b, 1.0, p, gradient_y, work)
+            gradient_of(tag)(y, b, 1.0, p, gradient_y, work)
         else:
-            u_y = call_both(tag, y, b, 1.0, p, gradient_y, work)
+            u_y = both_of(tag)(y, b, 1.0, p, gradient_y, work)
         kick = step
     change = kinetic - _kinetic(momentum, gradient_y, mass, 0.5 * step)
     return _finish(state, chain, y, u_y, gradient_y, is_finite(reach), change, settings, adapting, stream)

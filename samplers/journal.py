@@ -154,12 +154,15 @@ def _crc_at(file: int, offset: int, head: _Head) -> int:
 
 
 def _refuse_if_records_follow(file: int, path: str, bad: int, size: int, draws: int | None) -> None:
-    """Tell a torn last record, which may be dropped, from damage in the middle, which may not."""
+    """Tell a torn last record, which may be dropped, from damage in the middle, which may not.
+
+    Nothing beyond `size` counts: a writer may have completed the torn record since, and gone on.
+    """
     position = bad + 1
     while position + _HEAD.size <= size:
-        data = read_at(file, position, READ_BYTES)
+        data = read_at(file, position, min(READ_BYTES, size - position))
         found = data.find(_HEAD_MAGIC)
-        while found >= 0:
+        while found >= 0 and position + found + _HEAD.size <= size:
             if _parse_head(read_at(file, position + found, _HEAD.size)) is not None:
                 safe = "the draws in the file itself" if draws is None else f"draws 0 to {draws - 1}"
                 raise StoreError(

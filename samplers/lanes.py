@@ -25,7 +25,7 @@ from numba.core import cgutils
 from numba.core.typeconv import Conversion
 from numba.extending import intrinsic, lower_cast, models, overload, register_model
 
-from samplers.compiled import inline
+from samplers.inner import inner, stand_apart
 
 LANES = 8
 
@@ -280,18 +280,20 @@ def lane_array(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     return raw[begin : begin + size].reshape(*shape, LANES)
 
 
-@inline
+@inner
 def load_lanes(rows, begin, end, lanes):
     """Put the rows (n, k) from begin up to end, at most eight, into lanes (k, 8); the last one fills what is left."""
+    stand_apart()
     for lane in range(LANES):
         row = min(begin + lane, end - 1)
         for i in range(lanes.shape[0]):
             lanes[i, lane] = rows[row, i]
 
 
-@inline
+@inner
 def store_lanes(lanes, begin, end, rows):
     """Put lanes (k, 8) back into the rows (n, k) from begin up to end."""
+    stand_apart()
     for row in range(begin, end):
         for i in range(lanes.shape[0]):
             rows[row, i] = lanes[i, row - begin]

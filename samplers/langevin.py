@@ -11,10 +11,10 @@ import numpy as np
 from numba import njit
 
 from samplers import protocols, random
-from samplers.compiled import OPTIONS, inline
+from samplers.inner import OPTIONS, inline
 from samplers.lanes import ceil, is_finite, sqrt, where
 from samplers.sampler import Kernel, Sampler, State
-from samplers.tags import call_gradient
+from samplers.tags import gradient_of
 
 
 @inline
@@ -53,7 +53,7 @@ def _langevin_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     step_size, wrap = settings
     gradient = scratch[0]
     gradient[:] = 0.0
-    call_gradient(tag, x[chain], beta[chain], 1.0, p, gradient, scratch[1])
+    gradient_of(tag)(x[chain], beta[chain], 1.0, p, gradient, scratch[1])
     return _langevin_move(x[chain], gradient, scratch[1], step_size, beta[chain], wrap, stream)
 
 
@@ -143,7 +143,7 @@ def _baoab_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     b, force = beta[chain], gradient[chain]
     finite, stream = _baoab_before(x[chain], momentum[chain], force, scratch[0], step_size, friction, b, wrap, stream)
     force[:] = 0.0
-    call_gradient(tag, x[chain], b, 1.0, p, force, scratch[0])
+    gradient_of(tag)(x[chain], b, 1.0, p, force, scratch[0])
     _baoab_after(momentum[chain], force, step_size, b)
     return finite, stream
 

@@ -7,12 +7,12 @@ import numpy as np
 from numba import njit
 
 from samplers import adaptation, protocols, random
-from samplers.compiled import OPTIONS, inline
 from samplers.elementary import exp, plus
+from samplers.inner import OPTIONS, inline
 from samplers.lanes import every, is_finite, sqrt, where
 from samplers.langevin import check_continuous, wrap_angle
 from samplers.sampler import Kernel, Sampler, State
-from samplers.tags import call_both
+from samplers.tags import both_of
 
 
 @inline
@@ -87,7 +87,7 @@ def _mala_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     drift = step_size[chain] / beta[chain]
     finite, stream = _propose(x[chain], gradient[chain], drift, y, stream)
     gradient_y[:] = 0.0
-    u_y = call_both(tag, y, beta[chain], 1.0, p, gradient_y, scratch[2])
+    u_y = both_of(tag)(y, beta[chain], 1.0, p, gradient_y, scratch[2])
     hastings = _hastings(x[chain], y, gradient[chain], gradient_y, drift)
     return _finish(state, chain, y, u_y, gradient_y, finite, hastings, settings, adapting, stream)
 

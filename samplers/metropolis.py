@@ -18,11 +18,11 @@ from numba import njit
 from samplers import fast_lattice, flips, protocols, random, random_walk, single_site
 from samplers.caches import refresh, start_cache
 from samplers.colouring import scan_order
-from samplers.compiled import OPTIONS, inline
+from samplers.inner import OPTIONS, inline
 from samplers.mala import accept_probability, check_adaptive, start_adaptive
 from samplers.random_walk import adapt_chains
 from samplers.sampler import Kernel, Sampler, State
-from samplers.tags import call_cached_change, call_update_cache
+from samplers.tags import cached_change_of, update_cache_of
 
 MOVES = ("single", "exchange", "gaussian")
 
@@ -42,16 +42,16 @@ def _exchange_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
         a, c = row[i], row[j]
         if a == c:
             continue
-        first = call_cached_change(tag, row, i, c, b, p, cache)
-        call_update_cache(tag, row, i, c, p, cache)
+        first = cached_change_of(tag)(row, i, c, b, p, cache)
+        update_cache_of(tag)(row, i, c, p, cache)
         row[i] = c
-        probability = accept_probability(-(first + call_cached_change(tag, row, j, a, b, p, cache)))
+        probability = accept_probability(-(first + cached_change_of(tag)(row, j, a, b, p, cache)))
         if r < probability:
-            call_update_cache(tag, row, j, a, p, cache)
+            update_cache_of(tag)(row, j, a, p, cache)
             row[j] = a
             accepted += 1.0
         else:
-            call_update_cache(tag, row, i, a, p, cache)
+            update_cache_of(tag)(row, i, a, p, cache)
             row[i] = a
             if not probability == probability:
                 accepted = np.nan

@@ -11,8 +11,8 @@ import math
 import numpy as np
 from numba import float64, int64, uint64
 
-from samplers.compiled import inline
 from samplers.elementary import circle, log
+from samplers.inner import inline
 from samplers.lanes import as_number, bits_of, fma, from_bits, sqrt
 
 

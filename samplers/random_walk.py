@@ -4,10 +4,10 @@ import numpy as np
 from numba import njit
 
 from samplers import adaptation, random
-from samplers.compiled import OPTIONS, inline
+from samplers.inner import OPTIONS, inline
 from samplers.langevin import wrap_angle
 from samplers.mala import accept_probability
-from samplers.tags import call_reduced
+from samplers.tags import reduced_of
 
 
 @inline
@@ -48,7 +48,7 @@ def walk_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
     x, beta, u, step_size, averaging = state
     y = scratch[0]
     finite, stream = _propose(x[chain], step_size[chain], y, stream)
-    u_y = call_reduced(tag, y, beta[chain], p) if finite else 0.0
+    u_y = reduced_of(tag)(y, beta[chain], p) if finite else 0.0
     return _finish(x, y, u, u_y, step_size, averaging, chain, finite, settings, adapting, stream)
 
 

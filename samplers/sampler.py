@@ -17,7 +17,7 @@ from samplers import protocols, random
 from samplers.borrowed import borrow
 from samplers.lanes import LANES, as_lanes, every, is_finite, lane_array, load_lanes, store_lanes
 from samplers.layout import Variable
-from samplers.tags import Driver, call_sweep, tag
+from samplers.tags import Driver, sweep_of, tag
 
 State = dict[str, np.ndarray]  # arrays with one row a chain: always x (chains, sites), stream and beta
 
@@ -33,7 +33,7 @@ def run(tag, p, state, settings, x, streams, draws, thin, first, scratch, out, a
             total = acceptance[chain, draw]
             for sweep in range(thin):
                 adapting = -1 if first < 0 else first + draw * thin + sweep
-                accepted, stream = call_sweep(tag, p, state, settings, scratch, chain, adapting, stream)
+                accepted, stream = sweep_of(tag)(tag, p, state, settings, scratch, chain, adapting, stream)
                 total += accepted
             acceptance[chain, draw] = total
             if out.shape[1] > 0:
@@ -69,7 +69,7 @@ def run_wide(tag, p, held, settings, streams, draws, thin, first, out, acceptanc
             load_lanes(acceptance[:, draw : draw + 1], begin, end, total)
             for sweep in range(thin):
                 adapting = -1 if first < 0 else first + draw * thin + sweep
-                accepted, stream = call_sweep(tag, p, state, settings, scratch, 0, adapting, stream)
+                accepted, stream = sweep_of(tag)(tag, p, state, settings, scratch, 0, adapting, stream)
                 sums[0] += accepted
             store_lanes(total, begin, end, acceptance[:, draw : draw + 1])
             if out.shape[1] > 0:

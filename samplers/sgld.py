@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from samplers import protocols, random
-from samplers.compiled import OPTIONS
+from samplers.inner import OPTIONS
 from samplers.langevin import check_continuous, langevin_chains
 from samplers.sampler import Kernel, Sampler, State
 

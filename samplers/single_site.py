@@ -13,12 +13,12 @@ import numpy as np
 from samplers import random
 from samplers.borrowed import borrow
 from samplers.caches import refresh
-from samplers.compiled import inline
 from samplers.elementary import change_of, exp_minus64
+from samplers.inner import inline
 from samplers.langevin import wrap_angle
 from samplers.random_walk import adapt
 from samplers.sampler import State, over_chains, run
-from samplers.tags import Driver, call_cached_change, call_quotient, call_update_cache, tag
+from samplers.tags import Driver, cached_change_of, quotient_of, tag, update_cache_of
 
 SPIN, BINARY, STATES, ANGLE, REAL = range(5)
 KIND = {"spin": SPIN, "binary": BINARY, "states": STATES, "angle": ANGLE, "real": REAL}
@@ -79,10 +79,10 @@ def sweep_chain(tag, p, state, settings, scratch, chain, adapting, stream):
         site = order[k]
         new, stream = propose(row[site], kind, q, step_size[chain], stream)
         value = in_dtype(row, site, new)
-        probability = acceptance_of(call_cached_change(tag, row, site, value, b, p, cache))
+        probability = acceptance_of(cached_change_of(tag)(row, site, value, b, p, cache))
         r, stream = random.uniform(stream)
         if r < probability:
-            call_update_cache(tag, row, site, value, p, cache)
+            update_cache_of(tag)(row, site, value, p, cache)
             row[site] = value
             accepted += 1.0
         elif not probability == probability:
@@ -127,13 +127,12 @@ def _sweep_tile(tag, p, state, settings, work, begin, end, adapting):
                 values[c], stream = propose(x[begin + c, site], kind, q, step_size[begin + c], stream)
                 words[0, c], words[1, c], words[2, c], words[3, c] = stream
         for c in range(n):
-            terms[0, c], terms[1, c], terms[2, c] = call_quotient(
-                tag, x[begin + c], site, values[c], beta[begin + c], p, caches[begin + c]
-            )
+            row, b = x[begin + c], beta[begin + c]
+            terms[0, c], terms[1, c], terms[2, c] = quotient_of(tag)(row, site, values[c], b, p, caches[begin + c])
         for place in range(_decide(terms, words, chosen, accepted, n)):
             c = chosen[place]
             row = x[begin + c]
-            call_update_cache(tag, row, site, values[c], p, caches[begin + c])
+            update_cache_of(tag)(row, site, values[c], p, caches[begin + c])
             row[site] = values[c]
     for c in range(n):
         accepted[c] /= order.shape[0]

@@ -11,11 +11,11 @@ stand side by side never changes their bits.
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from samplers.compiled import OPTIONS
+from samplers.inner import inner
 
 BYTES = 64  # of the widest vector register; rows are padded to a multiple of it
 
@@ -71,7 +71,7 @@ def _add_block(
     return types.none(*kinds), generate
 
 
-@njit(**OPTIONS)
+@inner
 def add_product(matrix, rows, width, vectors, length, out, chains):
     """out[c, i] += sum_j vectors[c, j] matrix[j, i], all of them flat.
 

@@ -18,7 +18,7 @@ from samplers.bit_lattice import add_acceptance, seed_lanes
 from samplers.bit_layout import WORD, BitLayout, layout, sides
 from samplers.bit_sweep import bernoulli, load_lane, save_lane
 from samplers.borrowed import borrow
-from samplers.compiled import OPTIONS, inline
+from samplers.inner import OPTIONS, inline, inner
 from samplers.sampler import State, over_chains
 
 TILE = 256  # sites updated at once: four words of each generator
@@ -111,7 +111,7 @@ def _table(lattice: StateLattice, beta: float) -> tuple[np.ndarray, np.ndarray, 
 # Places in arrays are uint64, as in samplers.bit_sweep.
 
 
-@njit(**OPTIONS)
+@inner
 def _draw(lanes, words):
     for w in range(WORD):
         stream = load_lane(lanes, uint64(w))
@@ -120,7 +120,7 @@ def _draw(lanes, words):
         save_lane(lanes, uint64(w), stream)
 
 
-@njit(**OPTIONS)
+@inner
 def _propose(states, own, words, used, new, loss, n, q):
     """Propose for each site one of the other states, by the high half of its word."""
     for w in range(n):
@@ -130,7 +130,7 @@ def _propose(states, own, words, used, new, loss, n, q):
         loss[w] = int8(0)
 
 
-@njit(**OPTIONS)
+@inner
 def _compare(states, own, there, new, loss, n):
     """Add to the loss of equal neighbours what the neighbours in one direction tell."""
     for w in range(n):
@@ -138,7 +138,7 @@ def _compare(states, own, there, new, loss, n):
         loss[w] += int8(neighbour == states[own + w]) - int8(neighbour == new[w])
 
 
-@njit(**OPTIONS)
+@inner
 def _refuse(words, used, loss, stay, n, level, threshold):
     """Mark the sites of one loss whose random number is not below the threshold; return how many ties there are."""
     ties = 0
@@ -149,7 +149,7 @@ def _refuse(words, used, loss, stay, n, level, threshold):
     return ties
 
 
-@njit(**OPTIONS)
+@inner
 def _settle(lanes, words, used, loss, stay, n, level, threshold, rest):
     for w in range(n):
         if (
@@ -160,7 +160,7 @@ def _settle(lanes, words, used, loss, stay, n, level, threshold, rest):
             stay[w] = False
 
 
-@njit(**OPTIONS)
+@inner
 def _move(states, own, new, stay, n):
     moved = 0
     for w in range(n):
@@ -171,7 +171,7 @@ def _move(states, own, new, stay, n):
     return moved
 
 
-@njit(**OPTIONS)
+@inner
 def _weigh(states, there, directions, n, state, weights, count, cumulated, at):
     """Add the weight of one state at each site to the weights of those before it."""
     for w in range(n):
@@ -185,7 +185,7 @@ def _weigh(states, there, directions, n, state, weights, count, cumulated, at):
         cumulated[at + w] = before + weights[count[w]]
 
 
-@njit(**OPTIONS)
+@inner
 def _choose(states, own, words, used, n, q, cumulated, new):
     """Give each site the state at which a uniform number falls among the added weights."""
     last = (q - uint64(1)) * uint64(TILE)
@@ -235,7 +235,7 @@ def _half_sweep(work, lanes, colour, layout, q, heat_bath, table):
     return moved
 
 
-@njit(**OPTIONS)
+@inner
 def _copy_aside(states, row, rows, width, odd):
     """Write the side row of a row: its sites moved by one place, to the right if they sit at odd places."""
     word, side, last = uint64(row * width), uint64((row + rows) * width), uint64(width - 1)
@@ -267,7 +267,7 @@ def _run(work, x, lanes, layout, n_states, lowest, heat_bath, begin, table, draw
     _copy(x, layout, lowest, states, False)
 
 
-@njit(**OPTIONS)
+@inner
 def _copy(x, layout, lowest, states, inwards):
     """Copy the sites of one chain into the rows of their colours, or back; spins -1, +1 are the states 0, 1."""
     rows, width, step = layout[1].shape[0], layout[7], 1 if lowest == 0 else 2

@@ -15,9 +15,9 @@ from numba import njit
 
 from samplers import random
 from samplers.borrowed import borrow
-from samplers.compiled import OPTIONS, inline
+from samplers.inner import OPTIONS, inline
 from samplers.mala import accept_probability
-from samplers.tags import Driver, call_gradient, call_reduced, call_sweep
+from samplers.tags import Driver, gradient_of, reduced_of, sweep_of
 
 LADDER = ("betas", "replica", "heading", "sweep", "proposed", "accepted", "trips")
 
@@ -105,7 +105,7 @@ def _mend(tag, p, x, beta, u, gradient, row, value, work):
         u[row] = value
     if gradient is not None:
         gradient[row] = 0.0
-        call_gradient(tag, x[row], beta[row], 1.0, p, gradient[row], work)
+        gradient_of(tag)(x[row], beta[row], 1.0, p, gradient[row], work)
 
 
 @inline
@@ -122,7 +122,7 @@ def _swap(tag, p, x, beta, u, gradient, tempered, linear, chain, ladder, every, 
         row = first + replica[chain, k]
         for side in range(1 if linear else 2):
             b = 1.0 if linear else betas[chain, k if side == 0 else partner]
-            terms[side, k] = call_reduced(tag, x[row], b, p)
+            terms[side, k] = reduced_of(tag)(x[row], b, p)
         if linear:
             energy = terms[0, k]
             terms[0, k] = betas[chain, k] * energy
@@ -151,7 +151,7 @@ def _record(tag, p, x, chain, ladder, draw, record):
         replicas[chain, draw, k] = replica[chain, k]
         row = chain * rungs + replica[chain, k]
         for other in range(-1, reduced.shape[2]):  # -1: at beta = 1, the energy
-            value = call_reduced(tag, x[row], 1.0 if other < 0 else betas[chain, other], p)
+            value = reduced_of(tag)(x[row], 1.0 if other < 0 else betas[chain, other], p)
             if other < 0:
                 energies[chain, draw, k] = value
             else:
@@ -187,7 +187,7 @@ def run_ladders(
                 for replica in range(rungs):
                     row = chain * rungs + replica
                     stream = random.load(streams, row)
-                    accepted, stream = call_sweep(tag, p, state, settings, scratch, row, adapting, stream)
+                    accepted, stream = sweep_of(tag)(tag, p, state, settings, scratch, row, adapting, stream)
                     random.save(streams, row, stream)
                     if replica == wanted:
                         total += accepted

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import int8, int32, njit, uint8, uint64
+from numba import int8, int32, uint8, uint64
 
 from samplers import clusters, random
 from samplers.clusters import LANES, Bonds, expand, is_open
-from samplers.compiled import OPTIONS, inline
+from samplers.inner import inline, inner
 from samplers.sampler import Kernel, Sampler, State
 
 # Bonds that are opened together and then joined. Joined soon, or the roots found before would be old ones.
@@ -48,7 +48,7 @@ def _join(parent, a, b):
         parent[a] = b
 
 
-@njit(**OPTIONS)
+@inner
 def _join_all(parent, near, far, count):
     """Join the ends of the first `count` bonds."""
     for k in range(count):  # steps towards the roots that do not wait for one another
@@ -58,7 +58,7 @@ def _join_all(parent, near, far, count):
         _join(parent, near[k], far[k])
 
 
-@njit(**OPTIONS)
+@inner
 def _decide(x, begin, end, offset, alike, limit, rest, lanes, opened, stream):
     """Set opened[k] for the bonds from sites begin + k to begin + k + offset, in vector registers."""
     ties = uint8(0)
@@ -84,7 +84,7 @@ def _piece(begin, end, stride, side):
     return min(end, start + block), stride - block
 
 
-@njit(**OPTIONS)
+@inner
 def _link_rows(x, side, alike, limit, rest, key, parent, words, opened, stream):
     """Begin the forest with the bonds along the last axis: a run of sites points to its first one."""
     sites, lanes = x.shape[0], words.view(np.uint16)
@@ -110,7 +110,7 @@ def _link_rows(x, side, alike, limit, rest, key, parent, words, opened, stream):
     return stream
 
 
-@njit(**OPTIONS)
+@inner
 def _link_axis(x, stride, side, alike, limit, rest, key, first, parent, words, opened, near, far, stream):
     """Join sites along another axis; its bonds use the words from `first` on."""
     sites, lanes = x.shape[0], words.view(np.uint16)
@@ -129,7 +129,7 @@ def _link_axis(x, stride, side, alike, limit, rest, key, first, parent, words, o
     return stream
 
 
-@njit(**OPTIONS)
+@inner
 def _renew(x, n_states, key, first, parent, signs, words, stream):
     """Give each cluster a uniformly random value: a sign from the words from `first` on, or a new state."""
     sites = x.shape[0]

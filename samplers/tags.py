@@ -13,10 +13,11 @@ from typing import Any
 
 from numba import njit, types
 from numba.core.dispatcher import Dispatcher
-from numba.extending import NativeValue, models, overload, register_model, typeof_impl, unbox
+from numba.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
 
-from samplers.compiled import OPTIONS, Functions, caching, one_after_the_other
+from samplers.compiled import Functions, as_quotient, caching, one_after_the_other
 from samplers.fingerprint import engine_fingerprint, fingerprint
+from samplers.inner import OPTIONS
 
 _ENGINE = engine_fingerprint()
 
@@ -66,9 +67,10 @@ _TAGS: dict[tuple, Tag] = {}
 def tag(energy: Functions, sweep: Dispatcher | None = None) -> Tag:
     """Return the tag of an energy's functions together with a sampler's `sweep`."""
     cached = caching(energy)
+    both = energy.both or (energy.gradient and one_after_the_other(energy.reduced, energy.gradient))
     members = (
-        energy.reduced, energy.gradient, energy.both, energy.change, cached.start, cached.change, cached.update,
-        cached.quotient, cached.odds, cached.flip, sweep,
+        energy.reduced, energy.gradient, both, energy.change, cached.start, cached.change, cached.update,
+        cached.quotient or as_quotient(cached.change), cached.odds, cached.flip, sweep,
     )  # fmt: skip
     plain = _is_plain(energy.params)
     if (members, plain) not in _TAGS:
@@ -90,130 +92,28 @@ def _is_plain(params: Any) -> bool:
     return type(params) is tuple and all(_is_plain(item) for item in params if isinstance(item, tuple))
 
 
-def call_reduced(tag, x, beta, p):
-    """Inside compiled code: the reduced energy of the tagged energy."""
-    raise NotImplementedError("call_reduced exists only inside compiled code")
+def _finder(name: str) -> Any:
+    """Make `name`_of(tag): inside compiled code that function of the tagged energy or sampler, to be called at once."""
+
+    def find(typing_context: Any, tag: Any) -> Any:
+        function = types.Dispatcher(_FUNCTIONS[tag.tag][name])
+        return function(tag), lambda context, builder, signature, arguments: context.get_dummy_value()
+
+    find.__name__ = find.__qualname__ = f"{name}_of"
+    return intrinsic(find)
 
 
-def call_gradient(tag, x, beta, weight, p, out, work):
-    """Inside compiled code: add weight * du/dx of the tagged energy to `out`."""
-    raise NotImplementedError("call_gradient exists only inside compiled code")
-
-
-def call_both(tag, x, beta, weight, p, out, work):
-    """Inside compiled code: add weight * du/dx of the tagged energy to `out`, and return u."""
-    raise NotImplementedError("call_both exists only inside compiled code")
-
-
-def call_change(tag, x, site, value, beta, p):
-    """Inside compiled code: the change of the tagged energy's u when x[site] becomes `value`."""
-    raise NotImplementedError("call_change exists only inside compiled code")
-
-
-def call_start_cache(tag, x, p, cache):
-    """Inside compiled code: fill the cache of the tagged energy from x."""
-    raise NotImplementedError("call_start_cache exists only inside compiled code")
-
-
-def call_cached_change(tag, x, site, value, beta, p, cache):
-    """Inside compiled code: the change of the tagged energy's u when x[site] becomes `value`, by its cache."""
-    raise NotImplementedError("call_cached_change exists only inside compiled code")
-
-
-def call_quotient(tag, x, site, value, beta, p, cache):
-    """Inside compiled code: (a, w, q), of which the same change is a - w ln q."""
-    raise NotImplementedError("call_quotient exists only inside compiled code")
-
-
-def call_update_cache(tag, x, site, value, p, cache):
-    """Inside compiled code: bring the cache in line with a move, before x[site] becomes `value`."""
-    raise NotImplementedError("call_update_cache exists only inside compiled code")
-
-
-def call_odds(tag, x, site, p, caches, begin, end):
-    """Inside compiled code: (new, old, note) of the flips of a site in eight chains of the tagged energy."""
-    raise NotImplementedError("call_odds exists only inside compiled code")
-
-
-def call_flip(tag, x, site, p, cache, note):
-    """Inside compiled code: bring the cache in line with a flip of known odds, before it is made."""
-    raise NotImplementedError("call_flip exists only inside compiled code")
-
-
-def call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    """Inside compiled code: one sweep of the tagged sampler."""
-    raise NotImplementedError("call_sweep exists only inside compiled code")
-
-
-@overload(call_reduced, jit_options={"forceinline": True})
-def _call_reduced(tag, x, beta, p):
-    function = _FUNCTIONS[tag.tag]["reduced"]
-    return lambda tag, x, beta, p: function(x, beta, p)
-
-
-@overload(call_gradient, jit_options={"forceinline": True})
-def _call_gradient(tag, x, beta, weight, p, out, work):
-    function = _FUNCTIONS[tag.tag]["gradient"]
-    return lambda tag, x, beta, weight, p, out, work: function(x, beta, weight, p, out, work)
-
-
-@overload(call_both, jit_options={"forceinline": True})
-def _call_both(tag, x, beta, weight, p, out, work):
-    members = _FUNCTIONS[tag.tag]
-    function = members["both"] or one_after_the_other(members["reduced"], members["gradient"])
-    return lambda tag, x, beta, weight, p, out, work: function(x, beta, weight, p, out, work)
-
-
-@overload(call_change, jit_options={"forceinline": True})
-def _call_change(tag, x, site, value, beta, p):
-    function = _FUNCTIONS[tag.tag]["change"]
-    return lambda tag, x, site, value, beta, p: function(x, site, value, beta, p)
-
-
-@overload(call_start_cache, jit_options={"forceinline": True})
-def _call_start_cache(tag, x, p, cache):
-    function = _FUNCTIONS[tag.tag]["start_cache"]
-    return lambda tag, x, p, cache: function(x, p, cache)
-
-
-@overload(call_cached_change, jit_options={"forceinline": True})
-def _call_cached_change(tag, x, site, value, beta, p, cache):
-    function = _FUNCTIONS[tag.tag]["cached_change"]
-    return lambda tag, x, site, value, beta, p, cache: function(x, site, value, beta, p, cache)
-
-
-@overload(call_quotient, jit_options={"forceinline": True})
-def _call_quotient(tag, x, site, value, beta, p, cache):
-    function, change = _FUNCTIONS[tag.tag]["quotient"], _FUNCTIONS[tag.tag]["cached_change"]
-    if function is None:
-        return lambda tag, x, site, value, beta, p, cache: (change(x, site, value, beta, p, cache), 0.0, 1.0)
-    return lambda tag, x, site, value, beta, p, cache: function(x, site, value, beta, p, cache)
-
-
-@overload(call_update_cache, jit_options={"forceinline": True})
-def _call_update_cache(tag, x, site, value, p, cache):
-    function = _FUNCTIONS[tag.tag]["update_cache"]
-    return lambda tag, x, site, value, p, cache: function(x, site, value, p, cache)
-
-
-@overload(call_odds, jit_options={"forceinline": True})
-def _call_odds(tag, x, site, p, caches, begin, end):
-    function = _FUNCTIONS[tag.tag]["odds"]
-    return lambda tag, x, site, p, caches, begin, end: function(x, site, p, caches, begin, end)
-
-
-@overload(call_flip, jit_options={"forceinline": True})
-def _call_flip(tag, x, site, p, cache, note):
-    function = _FUNCTIONS[tag.tag]["flip"]
-    return lambda tag, x, site, p, cache, note: function(x, site, p, cache, note)
-
-
-@overload(call_sweep, jit_options={"forceinline": True})
-def _call_sweep(tag, p, state, settings, scratch, chain, adapting, stream):
-    function = _FUNCTIONS[tag.tag]["sweep"]
-    return lambda tag, p, state, settings, scratch, chain, adapting, stream: function(
-        tag, p, state, settings, scratch, chain, adapting, stream
-    )
+reduced_of = _finder("reduced")
+gradient_of = _finder("gradient")
+both_of = _finder("both")
+change_of = _finder("change")
+start_cache_of = _finder("start_cache")
+cached_change_of = _finder("cached_change")
+update_cache_of = _finder("update_cache")
+quotient_of = _finder("quotient")
+odds_of = _finder("odds")
+flip_of = _finder("flip")
+sweep_of = _finder("sweep")
 
 
 class Driver:

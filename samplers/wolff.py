@@ -9,7 +9,7 @@ from numba import int64
 
 from samplers import clusters, random
 from samplers.clusters import LANES, Bonds, expand, is_open
-from samplers.compiled import inline
+from samplers.inner import inline
 from samplers.sampler import Kernel, Sampler, State
 
 FEW, MOST = 4, 512  # words drawn at once: few at first, for most clusters away from criticality are small

@@ -9,7 +9,7 @@ from numba import njit
 from threadpoolctl import threadpool_limits
 from timing import Side
 
-from samplers.compiled import OPTIONS
+from samplers.inner import OPTIONS
 from samplers.random import bits64, make_streams
 from samplers.small_products import add_product
 

@@ -9,7 +9,7 @@ from torch import nn
 
 import ebm
 import samplers
-from samplers.compiled import OPTIONS
+from samplers.inner import OPTIONS
 from samplers.lanes import as_lanes
 from samplers.tags import tag
 

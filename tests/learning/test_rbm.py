@@ -14,8 +14,8 @@ from ebm import exact
 from ebm.layers import draw_units, exp_minus32
 from ebm.rbm import RBM
 from samplers import random
-from samplers.compiled import OPTIONS
 from samplers.elementary import exp_minus64
+from samplers.inner import OPTIONS
 
 ALPHA = 1e-6
 V, H = (np.concatenate(list(exact.states((n,), "binary"))).astype(float) for n in (5, 3))

@@ -144,8 +144,8 @@ BUGS = (
     Bug(
         "Gibbs prefers what is improbable",
         "samplers/gibbs.py",
-        "1.0 / (1.0 + math.exp(call_cached_change(tag, row, site, other, b, p, cache)))",
-        "1.0 / (1.0 + math.exp(-call_cached_change(tag, row, site, other, b, p, cache)))",
+        "1.0 / (1.0 + math.exp(cached_change_of(tag)(row, site, other, b, p, cache)))",
+        "1.0 / (1.0 + math.exp(-cached_change_of(tag)(row, site, other, b, p, cache)))",
         (_OWN_MATRIX + "[ising 2x3 in a field-gibbs]",),
     ),
     Bug(
@@ -230,14 +230,14 @@ BUGS = (
     Bug(
         "a flip leaves the local fields as they were",
         "samplers/single_site.py",
-        "            call_update_cache(tag, row, site, values[c], p, caches[begin + c])\n",
+        "            update_cache_of(tag)(row, site, values[c], p, caches[begin + c])\n",
         "",
         (_CACHES + "test_a_cache_follows_the_moves_of_its_sampler[ising on a graph-single]",),
     ),
     Bug(
         "an exchange that was refused stays in the local fields",
         "samplers/metropolis.py",
-        "            call_update_cache(tag, row, i, a, p, cache)\n",
+        "            update_cache_of(tag)(row, i, a, p, cache)\n",
         "",
         (_CACHES + "test_a_cache_follows_the_moves_of_its_sampler[ising on a graph-exchange]",),
         slow=True,
@@ -291,7 +291,7 @@ BUGS = (
     Bug(
         "a replica keeps the gradient of its last temperature",
         "samplers/swaps.py",
-        "        gradient[row] = 0.0\n        call_gradient(tag, x[row], beta[row], 1.0, p, gradient[row], work)\n",
+        "        gradient[row] = 0.0\n        gradient_of(tag)(x[row], beta[row], 1.0, p, gradient[row], work)\n",
         "        pass\n",
         (_TEMPERING + "test_every_rung_keeps_its_continuous_law[mala-True]",),
         slow=True,

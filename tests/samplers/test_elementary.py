@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from samplers.compiled import OPTIONS
 from samplers.elementary import circle, exp, log
+from samplers.inner import OPTIONS
 from samplers.lanes import as_lanes, ceil, every, fma, is_finite, lane_array, sqrt, where
 from samplers.langevin import wrap_angle
 

@@ -10,7 +10,7 @@ from numba import njit
 
 import ebm
 import samplers
-from samplers.compiled import OPTIONS
+from samplers.inner import OPTIONS
 from samplers.lanes import as_lanes, lane_array
 from samplers.tags import tag
 

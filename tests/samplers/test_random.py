@@ -9,7 +9,7 @@ from numba import njit
 from scipy import stats
 
 from samplers import random
-from samplers.compiled import OPTIONS
+from samplers.inner import OPTIONS
 from samplers.lanes import as_lanes, lane_array
 
 N = 2_000_000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from samplers.compiled import OPTIONS
+from samplers.inner import OPTIONS
 from samplers.small_products import BYTES, add_product
 
 

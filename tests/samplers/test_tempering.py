@@ -24,7 +24,7 @@ import ebm
 import samplers
 from ebm import exact
 from samplers import replicas
-from samplers.compiled import inline
+from samplers.inner import inline
 from samplers.sampler import Kernel, Sampler, State
 
 

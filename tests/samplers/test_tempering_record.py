@@ -11,7 +11,7 @@ from laws import PLANES, ArrayTier
 import ebm
 import samplers
 from samplers import protocols
-from samplers.swaps import note_ends
+from samplers.swaps import note_all_ends
 
 
 @pytest.mark.parametrize("name", ["ising, metropolis", "rbm by its layers, from zero"])
@@ -84,7 +84,7 @@ def test_round_trips_are_counted_on_a_path_made_by_hand() -> None:
     trips = []
     for replica in path:
         ladder[1][0] = replica
-        note_ends(0, ladder)
+        note_all_ends(ladder)
         trips.append(int(ladder[6][0]))
     assert trips == [0, 0, 1, 2, 2, 3, 4]
 

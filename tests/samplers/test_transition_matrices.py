@@ -9,8 +9,7 @@ from ebm import exact
 from samplers import protocols
 from samplers.colouring import scan_order
 from samplers.compiled import caching
-from samplers.mala import accept_probability
-from samplers.tags import Driver, call_cached_change, call_start_cache, tag
+from samplers.tags import Driver, cached_change_of, start_cache_of, tag
 
 BETA = 0.8
 SMALL = ["ising 2x3 in a field", "ising with random bonds", "ising on a graph", "potts 3", "potts 4 with random bonds",
@@ -21,10 +20,10 @@ SMALL = ["ising 2x3 in a field", "ising with random bonds", "ising on a graph", 
 @Driver
 def _changes(tag, p, x, beta, values, cache, out):
     for k in range(x.shape[0]):
-        call_start_cache(tag, x[k], p, cache)
+        start_cache_of(tag)(x[k], p, cache)
         for site in range(x.shape[1]):
             for v in range(values.shape[0]):
-                out[k, site, v] = call_cached_change(tag, x[k], site, values[v], beta, p, cache)
+                out[k, site, v] = cached_change_of(tag)(x[k], site, values[v], beta, p, cache)
 
 
 class Table:
@@ -53,7 +52,7 @@ class Table:
         matrix = np.zeros((n, n))
         for v, value in enumerate(self.values):
             there, other = self.to(site, value), self.x[:, site] != value
-            accept = np.array([accept_probability(-du) for du in self.change[:, site, v]])
+            accept = np.minimum(1.0, np.exp(-self.change[:, site, v]))
             np.add.at(matrix, (np.flatnonzero(other), there[other]), accept[other] / (q - 1))
         return matrix + np.diag(1.0 - matrix.sum(1))
 
@@ -81,7 +80,7 @@ class Table:
                 end[:, j] = self.x[:, i]
                 middle, there = (exact.state_index(y, self.energy.domain, q_of(self.energy)) for y in (half, end))
                 du = self.change[here, i, digit[:, j]] + self.change[middle, j, digit[:, i]]
-                accept = np.array([accept_probability(-d) for d in du])
+                accept = np.minimum(1.0, np.exp(-du))
                 np.add.at(matrix, (here, there), accept / pairs)
         return matrix + np.diag(1.0 - matrix.sum(1))
 

@@ -56,6 +56,26 @@ def test_a_last_record_torn_at_any_byte_is_dropped(killed: tuple[Path, list[int]
     assert read(path).draws == 4 + sum(RECORDS)
 
 
+def test_a_record_that_is_completed_while_it_is_read_is_not_taken_for_damage(
+    killed: tuple[Path, list[int]], known: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, ends = killed
+    whole = _journal(path).read_bytes()
+    parse = journal._parse_head
+
+    def parse_while_the_writer_goes_on(data: bytes) -> object:
+        _journal(path).write_bytes(whole)
+        return parse(data)
+
+    monkeypatch.setattr(journal, "_parse_head", parse_while_the_writer_goes_on)
+    for record in range(len(RECORDS) - 1):
+        for size in range(ends[record] + 1, ends[record + 1], 31):
+            _journal(path).write_bytes(whole[:size])
+            run = read(path)
+            assert run.draws == 4 + sum(RECORDS[:record])
+    known.check(run)
+
+
 @pytest.mark.parametrize("garbage", [b"\0" * 1000, b"\xebBLOCK\r\n" * 40, bytes(range(256))])
 def test_a_last_record_that_is_garbage_is_dropped(
     garbage: bytes, killed: tuple[Path, list[int]], known: ModuleType
