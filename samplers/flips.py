@@ -16,6 +16,7 @@ from numba import uint64
 from samplers import protocols, random
 from samplers.borrowed import borrow
 from samplers.caches import refresh
+from samplers.inner import copy
 from samplers.lane_views import lowest_place, places_of
 from samplers.lanes import LANES, as_lanes, lane_array, load_lanes, store_lanes
 from samplers.sampler import State, over_chains
@@ -56,7 +57,8 @@ def run_flips(tag, p, x, caches, age, order, streams, draws, thin, held, out, ac
                 for c in range(begin, end):
                     acceptance[c, draw] += accepted[c - begin] / order.shape[0]
             if out.shape[1] > 0:
-                out[begin:end, draw] = x[begin:end]
+                for c in range(begin, end):
+                    copy(x[c], out[c, draw])
         random.save(as_lanes(words), 0, stream)
         store_lanes(words[0], begin, end, streams)
 

@@ -15,7 +15,12 @@ from numba.extending import intrinsic
 
 # "reassoc" would break the rounding tricks of polynomials and "nnan" would hide a NaN, so neither is on.
 FLOATING_POINT = {"contract", "arcp", "nsz"}
-OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FLOATING_POINT}
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": FLOATING_POINT,
+    "no_cfunc_wrapper": True,  # an entry for C, which nobody uses
+}
 
 
 class _Part(JITCodeLibrary):
@@ -57,8 +62,8 @@ class Inner(CPUDispatcher):
 
 def inner(function: Callable, copied: bool = False, **options: Any) -> Inner:
     """Compile a function that compiled code calls; `copied` into each place that does, else as LLVM sees fit."""
-    wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return Inner(function, targetoptions={"nopython": True, **OPTIONS, **wrappers, "forceinline": copied, **options})
+    own = {"nopython": True, "no_cpython_wrapper": True, "forceinline": copied}
+    return Inner(function, targetoptions={**OPTIONS, **own, **options})
 
 
 def inline(function: Callable, **options: Any) -> Inner:
@@ -66,12 +71,27 @@ def inline(function: Callable, **options: Any) -> Inner:
     return inner(function, True, **options)
 
 
-@intrinsic
-def stand_apart(typing_context: Any) -> Any:
-    """Inside compiled code: keep the function that calls this from being copied into the loops that call it."""
+@inline
+def copy(source, target):
+    """Put the entries of one row into another, without the code for rows of two lengths of `target[:] = source`."""
+    for i in range(source.shape[0]):
+        target[i] = source[i]
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.function.attributes.add("noinline")
-        return context.get_dummy_value()
 
-    return types.none(), generate
+def _marker(name: str, attributes: tuple[str, ...], doc: str) -> Any:
+    """Make a call that gives LLVM's attributes to the compiled function in which it stands."""
+
+    def mark(typing_context: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            for attribute in attributes:
+                builder.function.attributes.add(attribute)
+            return context.get_dummy_value()
+
+        return types.none(), generate
+
+    mark.__name__, mark.__qualname__, mark.__doc__ = name, name, doc
+    return intrinsic(mark)
+
+
+stand_apart = _marker("stand_apart", ("noinline",), "Keep this function from being copied into those that call it.")
+stay_small = _marker("stay_small", ("noinline", "optsize"), "The same, and keep its loops short rather than unrolled.")

@@ -23,9 +23,10 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.typeconv import Conversion
-from numba.extending import intrinsic, lower_cast, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
-from samplers.inner import inner, stand_apart
+from samplers.inner import inner, stay_small
 
 LANES = 8
 
@@ -68,19 +69,19 @@ def _spread(context: Any, builder: Any, source: Any, target: Any, value: Any) ->
 def _teach(operators: tuple, own: LanesType, emit: Callable, result: LanesType | None = None) -> None:
     """Teach lanes of one type an operator, with each other and with numbers."""
 
-    @intrinsic
-    def apply(typing_context: Any, a: Any, b: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            wide = [context.cast(builder, v, t, own) for v, t in zip(arguments, signature.args, strict=True)]
-            return emit(builder, *wide)
-
-        return (result or own)(*(t if t is own else own.number for t in (a, b))), generate
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = [context.cast(builder, v, t, own) for v, t in zip(arguments, signature.args, strict=True)]
+        return emit(builder, *wide)
 
     for python in operators:
 
-        @overload(python, jit_options={"forceinline": True})
-        def operate(a, b):
-            return (lambda a, b: apply(a, b)) if a is own or b is own else None
+        @infer_global(python)
+        class Operator(AbstractTemplate):
+            def generic(self, args: tuple, kws: dict) -> Any:
+                return (result or own)(*(t if t is own else own.number for t in args)) if own in args else None
+
+        for kinds in ((own, own), (own, own.number), (own.number, own)):
+            lower_builtin(python, *kinds)(generate)
 
 
 _OPERATORS: tuple[tuple[LanesType, str, tuple], ...] = (
@@ -105,17 +106,15 @@ for _sign, _python in (
     _teach((_python,), LANE_VALUES, lambda builder, a, b, sign=_sign: builder.fcmp_ordered(sign, a, b), LANE_MASK)
 
 
-@intrinsic
-def _negated(typing_context: Any, a: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.fneg(arguments[0])
-
-    return LANE_VALUES(a), generate
+@infer_global(operator.neg)
+class _Negative(AbstractTemplate):
+    def generic(self, args: tuple, kws: dict) -> Any:
+        return LANE_VALUES(LANE_VALUES) if args == (LANE_VALUES,) else None
 
 
-@overload(operator.neg, jit_options={"forceinline": True})
-def _negative(a):
-    return (lambda a: _negated(a)) if a is LANE_VALUES else None
+@lower_builtin(operator.neg, LANE_VALUES)
+def _negated(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.fneg(arguments[0])
 
 
 # --- functions of one number or of eight ------------------------------------------------------------------------------
@@ -283,7 +282,7 @@ def lane_array(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
 @inner
 def load_lanes(rows, begin, end, lanes):
     """Put the rows (n, k) from begin up to end, at most eight, into lanes (k, 8); the last one fills what is left."""
-    stand_apart()
+    stay_small()
     for lane in range(LANES):
         row = min(begin + lane, end - 1)
         for i in range(lanes.shape[0]):
@@ -293,7 +292,7 @@ def load_lanes(rows, begin, end, lanes):
 @inner
 def store_lanes(lanes, begin, end, rows):
     """Put lanes (k, 8) back into the rows (n, k) from begin up to end."""
-    stand_apart()
+    stay_small()
     for row in range(begin, end):
         for i in range(lanes.shape[0]):
             rows[row, i] = lanes[i, row - begin]

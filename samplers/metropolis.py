@@ -18,7 +18,7 @@ from numba import njit
 from samplers import fast_lattice, flips, protocols, random, random_walk, single_site
 from samplers.caches import refresh, start_cache
 from samplers.colouring import scan_order
-from samplers.inner import OPTIONS, inline
+from samplers.inner import OPTIONS, copy, inline
 from samplers.mala import accept_probability, check_adaptive, start_adaptive
 from samplers.random_walk import adapt_chains
 from samplers.sampler import Kernel, Sampler, State
@@ -94,9 +94,9 @@ def _accept_chains(x, y, u, u_y, streams, accepted):
         elif r < probability and moved:
             accepted[c] += 1.0
             u[c] = u_y[c]
-            x[c] = y[c]
+            copy(y[c], x[c])
         else:
-            y[c] = x[c]
+            copy(x[c], y[c])
 
 
 _KERNELS = {

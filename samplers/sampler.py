@@ -15,6 +15,7 @@ import numpy as np
 
 from samplers import protocols, random
 from samplers.borrowed import borrow
+from samplers.inner import copy
 from samplers.lanes import LANES, as_lanes, every, is_finite, lane_array, load_lanes, store_lanes
 from samplers.layout import Variable
 from samplers.tags import Driver, sweep_of, tag
@@ -37,7 +38,7 @@ def run(tag, p, state, settings, x, streams, draws, thin, first, scratch, out, a
                 total += accepted
             acceptance[chain, draw] = total
             if out.shape[1] > 0:
-                out[chain, draw] = x[chain]
+                copy(x[chain], out[chain, draw])
             if not np.isfinite(total):
                 break
         random.save(streams, chain, stream)

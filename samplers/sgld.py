@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from samplers import protocols, random
-from samplers.inner import OPTIONS
+from samplers.inner import OPTIONS, copy
 from samplers.langevin import check_continuous, langevin_chains
 from samplers.sampler import Kernel, Sampler, State
 
@@ -28,7 +28,7 @@ def draw_batches(rows, streams, batches):
             j, stream = random.below(rows - k, stream)
             swapped[k] = k + j
             order[k], order[k + j] = order[k + j], order[k]
-        batches[chain] = order[:size]
+        copy(order[:size], batches[chain])
         for k in range(size - 1, -1, -1):  # and back, so that a chain does not depend on those before it
             order[k], order[swapped[k]] = order[swapped[k]], order[k]
         random.save(streams, chain, stream)

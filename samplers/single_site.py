@@ -14,7 +14,7 @@ from samplers import random
 from samplers.borrowed import borrow
 from samplers.caches import refresh
 from samplers.elementary import change_of, exp_minus64
-from samplers.inner import inline
+from samplers.inner import copy, inline
 from samplers.langevin import wrap_angle
 from samplers.random_walk import adapt
 from samplers.sampler import State, over_chains, run
@@ -159,7 +159,7 @@ def run_tiles(tag, p, state, settings, streams, draws, thin, first, size, work, 
             for c in range(begin, end):
                 total += acceptance[c, draw]
                 if out.shape[1] > 0:
-                    out[c, draw] = x[c]
+                    copy(x[c], out[c, draw])
             if not np.isfinite(total):
                 break
         for c in range(end - begin):

@@ -7,6 +7,7 @@ decide. Random bits: xoshiro256++, 64 generators a chain, one word of 64 bits a 
 An Ising model with coupling J is a Potts model of two states with coupling 2 J, but for a constant.
 """
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -49,11 +50,14 @@ class StateLattice(NamedTuple):
         moves = np.zeros((len(x), draws))
 
         def part(rows: slice) -> None:
-            work = _work_space(self)
-            for chain in range(rows.start, rows.stop):
-                lanes, table = state["lanes"][chain, 0].reshape(-1), _table(self, float(state["beta"][chain]))
-                rule = (self.n_states, self.lowest, self.heat_bath, self.begin)
-                _run(work, x[chain], lanes, self.layout, *rule, table, draws, thin, out[chain], moves[chain])
+            work, lanes = _work_space(self), state["lanes"].reshape(len(x), -1)
+            rule = (self.n_states, self.lowest, self.heat_bath, self.begin)
+            beta = state["beta"][rows]
+            edges = rows.start + np.r_[0, np.flatnonzero(np.diff(beta)) + 1, len(beta)]
+            for begin, end in itertools.pairwise(edges):  # chains of one beta share its table
+                table = _table(self, float(state["beta"][begin]))
+                some = slice(begin, end)
+                _run(work, x[some], lanes[some], self.layout, *rule, table, draws, thin, out[some], moves[some])
 
         over_chains(part, len(x))
         return add_acceptance(acceptance, moves, thin, x.shape[1], self.heat_bath)
@@ -251,20 +255,22 @@ def _copy_aside(states, row, rows, width, odd):
 
 @njit(cache=True, **OPTIONS)
 def _run(work, x, lanes, layout, n_states, lowest, heat_bath, begin, table, draws, thin, out, moves):
-    """Run draws * thin sweeps of one chain x (sites,), keeping each draw in out (draws or 0, sites)."""
+    """Run draws * thin sweeps of each chain x (chains, sites), keeping each draw in out (chains, draws or 0, sites)."""
     work, x, lanes, layout, table = borrow(work), borrow(x), borrow(lanes), borrow(layout), borrow(table)
     states, rows, width, q = work[0], layout[1].shape[0], layout[7], uint64(n_states)
-    _copy(x, layout, lowest, states, True)
-    for colour in range(2):
-        for row in range(rows):
-            _copy_aside(states, colour * 2 * rows + row, rows, width, (colour + layout[2][row]) & 1)
-    for draw in range(draws):
-        for _ in range(thin):
-            for half in range(2):
-                moves[draw] += _half_sweep(work, lanes, (begin + half) & 1, layout, q, heat_bath, table)
-        if out.shape[0] > 0:
-            _copy(out[draw], layout, lowest, states, False)
-    _copy(x, layout, lowest, states, False)
+    for chain in range(x.shape[0]):
+        _copy(x[chain], layout, lowest, states, True)
+        for colour in range(2):
+            for row in range(rows):
+                _copy_aside(states, colour * 2 * rows + row, rows, width, (colour + layout[2][row]) & 1)
+        for draw in range(draws):
+            for _ in range(thin):
+                for half in range(2):
+                    first = (begin + half) & 1
+                    moves[chain, draw] += _half_sweep(work, lanes[chain], first, layout, q, heat_bath, table)
+            if out.shape[1] > 0:
+                _copy(out[chain, draw], layout, lowest, states, False)
+        _copy(x[chain], layout, lowest, states, False)
 
 
 @inner

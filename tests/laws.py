@@ -6,6 +6,7 @@ they would have left it. The false-alarm rate of every such test is ALPHA.
 """
 
 import math
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -271,6 +272,7 @@ class PlaneLaw(NamedTuple):
     lowest: float
 
 
+@cache
 def plane_law(plane: Plane, beta: float, bins: int = 20, nodes: int = 10) -> PlaneLaw:
     """The law of a continuous energy on a grid of bins, by Gauss-Legendre quadrature in each."""
     node, weight = roots_legendre(nodes)
@@ -288,6 +290,7 @@ def plane_law(plane: Plane, beta: float, bins: int = 20, nodes: int = 10) -> Pla
     return PlaneLaw(edges, p, float(u.min()))
 
 
+@cache
 def exact_points(plane: Plane, beta: float, n: int, seed: int) -> np.ndarray:
     """Independent exact draws (n, *shape) of a continuous energy, by rejection from its box."""
     rng = np.random.default_rng(seed)
@@ -303,6 +306,7 @@ def exact_points(plane: Plane, beta: float, n: int, seed: int) -> np.ndarray:
     x = lift(plane, np.concatenate(kept)[:n])
     if plane.energy.domain == "angle":  # turned by a common angle, back into (-pi, pi]
         x = np.angle(np.exp(1j * (x + rng.uniform(-np.pi, np.pi, n).reshape(-1, *[1] * len(plane.energy.shape)))))
+    x.setflags(write=False)  # all tests share it
     return x
 
 

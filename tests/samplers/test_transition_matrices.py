@@ -1,5 +1,6 @@
 """The exact transition matrix of a sweep on small systems: it leaves p alone, and it is the sampler's own."""
 
+import numba
 import numpy as np
 import pytest
 from laws import ALPHA, DISCRETE, DISCRETE_SAMPLERS, SITE_BY_SITE, chi_square_p, count_states, fits, q_of
@@ -9,6 +10,7 @@ from ebm import exact
 from samplers import protocols
 from samplers.colouring import scan_order
 from samplers.compiled import caching
+from samplers.mala import accept_probability
 from samplers.tags import Driver, cached_change_of, start_cache_of, tag
 
 BETA = 0.8
@@ -24,6 +26,12 @@ def _changes(tag, p, x, beta, values, cache, out):
         for site in range(x.shape[1]):
             for v in range(values.shape[0]):
                 out[k, site, v] = cached_change_of(tag)(x[k], site, values[v], beta, p, cache)
+
+
+@numba.njit
+def _accept(changes):
+    """The probabilities of the sampler itself."""
+    return np.array([accept_probability(-du) for du in changes])
 
 
 class Table:
@@ -52,7 +60,7 @@ class Table:
         matrix = np.zeros((n, n))
         for v, value in enumerate(self.values):
             there, other = self.to(site, value), self.x[:, site] != value
-            accept = np.minimum(1.0, np.exp(-self.change[:, site, v]))
+            accept = _accept(self.change[:, site, v])
             np.add.at(matrix, (np.flatnonzero(other), there[other]), accept[other] / (q - 1))
         return matrix + np.diag(1.0 - matrix.sum(1))
 
@@ -80,7 +88,7 @@ class Table:
                 end[:, j] = self.x[:, i]
                 middle, there = (exact.state_index(y, self.energy.domain, q_of(self.energy)) for y in (half, end))
                 du = self.change[here, i, digit[:, j]] + self.change[middle, j, digit[:, i]]
-                accept = np.minimum(1.0, np.exp(-du))
+                accept = _accept(du)
                 np.add.at(matrix, (here, there), accept / pairs)
         return matrix + np.diag(1.0 - matrix.sum(1))
 
