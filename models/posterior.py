@@ -54,7 +54,7 @@ class Posterior(TorchEnergy):
         >>> import models, samplers
         >>> x = np.linspace(-1.0, 1.0, 20)[:, None]
         >>> posterior = Posterior(models.MLP(1, hidden=(), seed=0), x, 2.0 * x[:, 0] + 1.0, noise=0.5)
-        >>> chains = samplers.sample(posterior, samplers.HMC(), draws=500, seed=1, progress=False)
+        >>> chains = samplers.sample(posterior, samplers.HMC(steps=5), draws=100, seed=1, progress=False)
         >>> posterior.predict([[0.0], [0.5]], chains.x).mean((0, 1)).round(1)
         array([1., 2.])
     """

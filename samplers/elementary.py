@@ -4,8 +4,6 @@
 is fused by name. Coefficients interpolate at Chebyshev's nodes, in 50 digits, with relative errors below 1e-16.
 """
 
-from functools import partial
-
 import numpy as np
 from numba import int64, uint64
 
@@ -13,8 +11,7 @@ from samplers.inner import FLOATING_POINT, inline
 from samplers.lanes import as_number, bits_of, fma, from_bits, where
 
 # Only the operation that accumulates may be reordered: elsewhere this would undo the two-part logarithms of 2.
-_in_any_order = partial(inline, fastmath=FLOATING_POINT | {"reassoc"})
-_as_written = partial(inline, fastmath=False)
+_IN_ANY_ORDER = FLOATING_POINT | {"reassoc"}
 
 # Factors that are multiplied before a logarithm of their product is taken. Blocks are counted in unsigned numbers: an
 # index that might be negative keeps a loop out of the vector registers.
@@ -115,13 +112,13 @@ def exp_minus64(x):
     return p * np.int64((int64(1023) - int64(n)) << int64(52)).view(np.float64)
 
 
-@_in_any_order
+@inline(fastmath=_IN_ANY_ORDER)
 def plus(a, b):
     """Return a + b; a sum made of these may be taken in any order, hence in vector registers."""
     return a + b
 
 
-@_in_any_order
+@inline(fastmath=_IN_ANY_ORDER)
 def times(a, b):
     """Return a * b; a product made of these may be taken in any order."""
     return a * b
@@ -150,7 +147,7 @@ def log64(x):
     return k * 0.6931471805599453 + (z * w * p + z)
 
 
-@_as_written
+@inline(fastmath=False)
 def _minus(a, b):
     return a - b
 

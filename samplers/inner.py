@@ -5,6 +5,7 @@ layer by layer. Here a function stays as it was lowered until a loop that Python
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from numba import types
@@ -66,9 +67,9 @@ def inner(function: Callable, copied: bool = False, **options: Any) -> Inner:
     return Inner(function, targetoptions={**OPTIONS, **own, **options})
 
 
-def inline(function: Callable, **options: Any) -> Inner:
-    """Compile a scalar function that is copied into every compiled loop that calls it."""
-    return inner(function, True, **options)
+def inline(function: Callable | None = None, **options: Any) -> Any:
+    """Compile a scalar function that is copied into every compiled loop that calls it; options are numba's."""
+    return partial(inline, **options) if function is None else inner(function, True, **options)
 
 
 @inline

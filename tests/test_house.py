@@ -29,7 +29,7 @@ LATE = {
 }
 QUANTUM_ROOM = ROOT / "ebm" / "quantum"  # its modules are loaded on first use, and import these at the top
 # Decorators of what numba compiles or calls while it compiles; its types are inferred there.
-COMPILED = {"njit", "inline", "overload", "Driver", "unbox", "register"}
+COMPILED = {"njit", "inline", "inner", "overload", "Driver", "unbox", "register"}
 
 
 def _name(path: Path) -> str:

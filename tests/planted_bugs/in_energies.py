@@ -79,6 +79,7 @@ BUGS = (
         "        if cache[m + blocks + blocks] != site:",
         "        if cache[m + blocks + blocks] < 0.0:",
         ("tests/energies/test_wavefunction.py::test_products_are_those_of_the_moves_made[exchange]",),
+        slow=True,
     ),
     Bug(
         "the gradient by the widths has the wrong sign",

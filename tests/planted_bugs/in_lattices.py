@@ -85,6 +85,7 @@ BUGS = (
         " if last[row] else IN_PLACE)",
         " if last[row] and together == 1 else IN_PLACE)",
         (_WORDS + "test_words_move_as_their_plain_twin[square-metropolis]",),
+        slow=True,
     ),
     Bug(
         "chains that share words are given generators in the wrong order",

@@ -119,6 +119,7 @@ BUGS = (
         '"beta": np.ones(self.chains)}',
         '"beta": np.full(self.chains, self.betas[0])}',
         (_TEMPERED + "test_the_model_s_term_is_the_exact_one_at_other_parameters_than_those_of_the_start[rbm]",),
+        slow=True,
     ),
     Bug(
         "tempered chains never go on from where they were",

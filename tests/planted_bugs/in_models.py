@@ -120,6 +120,7 @@ BUGS = (
         "second = _chains_and_rows(x, site, begin + 4, end)",
         "second = _chains_and_rows(x, site, begin, end)",
         (_ODDS + "test_eight_at_once_decide_as_one_by_one",),
+        slow=True,
     ),
     Bug(
         "eight chains at once keep the products from before their flips",

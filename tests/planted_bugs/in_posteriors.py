@@ -43,6 +43,7 @@ BUGS = (
         "gradient = beta[:, None] * protocols",
         "gradient = protocols",
         (_SGLD + "test_the_variance_is_its_biased_closed_form[0.1-4]",),
+        slow=True,
     ),
     Bug(
         "stochastic gradients climb",
@@ -58,6 +59,7 @@ BUGS = (
         "protocols.batch_gradient(energy, x, batch)",
         "protocols.batch_gradient(energy, x, np.tile(batch[:1], (len(x), 1)))",
         (_SGLD + "test_the_variance_is_its_biased_closed_form[0.1-4]",),
+        slow=True,
     ),
     Bug(
         "rows of a batch come with replacement",

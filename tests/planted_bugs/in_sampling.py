@@ -140,6 +140,7 @@ BUGS = (
         "        last = momentum[i] - kick * gradient[i]",
         "        last = momentum[i]",
         (_START + "test_continuous_law_stays[gaussian-hmc-1.0]",),
+        slow=True,
     ),
     Bug(
         "Gibbs prefers what is improbable",
@@ -147,6 +148,7 @@ BUGS = (
         "1.0 / (1.0 + math.exp(cached_change_of(tag)(row, site, other, b, p, cache)))",
         "1.0 / (1.0 + math.exp(-cached_change_of(tag)(row, site, other, b, p, cache)))",
         (_OWN_MATRIX + "[ising 2x3 in a field-gibbs]",),
+        slow=True,
     ),
     Bug(
         "a Potts proposal that never proposes one of the states",
@@ -170,6 +172,7 @@ BUGS = (
         "            rows[row, i] = lanes[i, row - begin]",
         "            rows[row, i] = lanes[i, (row - begin) ^ 1]",
         (_LANES + "test_a_chain_has_the_same_bits_whichever_chains_stand_beside_it[mala]",),
+        slow=True,
     ),
     Bug(
         "a chain that is out of reach holds its neighbours back",
@@ -233,6 +236,7 @@ BUGS = (
         "            update_cache_of(tag)(row, site, values[c], p, caches[begin + c])\n",
         "",
         (_CACHES + "test_a_cache_follows_the_moves_of_its_sampler[ising on a graph-single]",),
+        slow=True,
     ),
     Bug(
         "an exchange that was refused stays in the local fields",
@@ -287,6 +291,7 @@ BUGS = (
         "        r, stream = random.uniform(stream)\n        good",
         "        r, _ = random.uniform(stream)\n        good",
         (_SWAP_MATRIX + "[ising]",),
+        slow=True,
     ),
     Bug(
         "a replica keeps the gradient of its last temperature",
@@ -332,5 +337,6 @@ BUGS = (
         "        return kind, q, order[::-1].copy(), target, warmup",
         "        return settings",
         (_CROOKS + "[metropolis-fast]",),
+        slow=True,
     ),
 )
