@@ -15,11 +15,33 @@ from samplers.elementary import circle, log
 from samplers.inner import inline
 from samplers.lanes import as_number, bits_of, fma, from_bits, sqrt
 
+# Of the hash of numpy's SeedSequence (O'Neill 2015): the first constants of its two rounds, and what multiplies them.
+_MIX, _MIX_FACTOR, _OUT, _OUT_FACTOR = 0x43B0D7E5, 0x931E8875, 0x8B51F9DD, 0x58F38DED
+_LEFT, _RIGHT = np.uint32(0xCA01F9DD), np.uint32(0x4973F715)
+
 
 def make_streams(entropy: int, chains: int) -> np.ndarray:
-    """Return the initial states of one independent stream a chain, shape (chains, 4), uint64."""
-    children = np.random.SeedSequence(entropy).spawn(chains)
-    return np.stack([child.generate_state(4, np.uint64) for child in children])
+    """Return the initial states of one independent stream a chain, shape (chains, 4), uint64.
+
+    They are the states of the children that `SeedSequence(entropy).spawn(chains)` has, for all chains at once.
+    """
+    words = max(4, -(-int(entropy).bit_length() // 32))  # of the entropy in the parent's pool, each mixed in four times
+    constant = _MIX * pow(_MIX_FACTOR, 4 * words, 1 << 32)
+    key, pool = np.arange(chains, dtype=np.uint32), []
+    for word in np.random.SeedSequence(entropy).pool:
+        mixed, constant = _hashed(key, constant, _MIX_FACTOR)
+        mixed = _LEFT * np.full(chains, word, np.uint32) - _RIGHT * mixed
+        pool.append(mixed ^ (mixed >> 16))
+    constant, out = _OUT, np.empty((chains, 8), "<u4")
+    for k in range(8):
+        out[:, k], constant = _hashed(pool[k % 4], constant, _OUT_FACTOR)
+    return out.view("<u8").astype(np.uint64)
+
+
+def _hashed(words: np.ndarray, constant: int, factor: int) -> tuple[np.ndarray, int]:
+    following = constant * factor % (1 << 32)
+    words = (words ^ np.uint32(constant % (1 << 32))) * np.uint32(following)
+    return words ^ (words >> 16), following
 
 
 def fresh_entropy() -> int:

@@ -60,8 +60,8 @@ BUGS = (
     Bug(
         "chains share their random numbers",
         "samplers/random.py",
-        "    children = np.random.SeedSequence(entropy).spawn(chains)",
-        "    children = [np.random.SeedSequence(entropy)] * chains",
+        "np.arange(chains, dtype=np.uint32)",
+        "np.zeros(chains, np.uint32)",
         (_RANDOM + "test_streams_of_chains_are_apart",),
     ),
     Bug(

@@ -1,7 +1,5 @@
 """Every exact sampler leaves every energy's law as it is: chains that start at p are still at p after a few sweeps."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 from laws import (
@@ -22,19 +20,11 @@ from laws import (
 
 import samplers
 from ebm import exact
-from samplers import random
 
 N = 12_000
 BETAS = (1.0, 0.6)
 PAIRS = [(e, s) for e in DISCRETE for s in DISCRETE_SAMPLERS if fits(DISCRETE_SAMPLERS[s], DISCRETE[e])]
-_streams = cache(random.make_streams)
 PLANE_PAIRS = [(e, s) for e, plane in PLANES.items() for s in plane_samplers(plane)]
-
-
-@pytest.fixture(autouse=True)
-def streams_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seeding twelve thousand chains takes longer than moving them."""
-    monkeypatch.setattr(random, "make_streams", lambda entropy, chains: _streams(entropy, chains).copy())
 
 
 def _moved(energy: object, sampler: samplers.Sampler, beta: float, begin: np.ndarray, sweeps: int) -> np.ndarray:

@@ -246,6 +246,14 @@ def test_the_largest_uniform_number_stays_below_n() -> None:
         assert int(largest * n) == n - 1
 
 
+@pytest.mark.parametrize("entropy", [0, 1, 2**32 - 1, 2**32, 3**80, 2**128, 7**90, np.int64(12)])
+def test_streams_are_those_of_numpys_children(entropy: int) -> None:
+    children = np.random.SeedSequence(int(entropy)).spawn(70_000)
+    streams = random.make_streams(entropy, len(children))
+    some = [*range(300), 65_535, 65_536, 69_999]
+    assert np.array_equal(streams[some], [children[k].generate_state(4, np.uint64) for k in some])
+
+
 def test_the_same_seed_gives_the_same_streams_and_another_seed_others() -> None:
     assert np.array_equal(random.make_streams(4, 5), random.make_streams(4, 5))
     assert np.array_equal(
