@@ -29,9 +29,9 @@ def make_streams(entropy: int, chains: int) -> np.ndarray:
     constant = _MIX * pow(_MIX_FACTOR, 4 * words, 1 << 32)
     key, pool = np.arange(chains, dtype=np.uint32), []
     for word in np.random.SeedSequence(entropy).pool:
-        mixed, constant = _hashed(key, constant, _MIX_FACTOR)
-        mixed = _LEFT * np.full(chains, word, np.uint32) - _RIGHT * mixed
-        pool.append(mixed ^ (mixed >> 16))
+        hashed, constant = _hashed(key, constant, _MIX_FACTOR)
+        mixed: np.ndarray = np.full(chains, word, np.uint32) * _LEFT - hashed * _RIGHT
+        pool.append(mixed ^ (mixed >> np.uint32(16)))
     constant, out = _OUT, np.empty((chains, 8), "<u4")
     for k in range(8):
         out[:, k], constant = _hashed(pool[k % 4], constant, _OUT_FACTOR)
@@ -41,7 +41,7 @@ def make_streams(entropy: int, chains: int) -> np.ndarray:
 def _hashed(words: np.ndarray, constant: int, factor: int) -> tuple[np.ndarray, int]:
     following = constant * factor % (1 << 32)
     words = (words ^ np.uint32(constant % (1 << 32))) * np.uint32(following)
-    return words ^ (words >> 16), following
+    return words ^ (words >> np.uint32(16)), following
 
 
 def fresh_entropy() -> int:
