@@ -26,7 +26,7 @@ def _killed(tier: str, kills: int, folder: Path) -> list[int]:
     return [int(word) for word in run.stdout.split()]
 
 
-@pytest.mark.parametrize("tier", ["compiled", "array", "batches"])
+@pytest.mark.parametrize("tier", ["compiled", pytest.param("array", marks=pytest.mark.slow), "batches"])
 def test_a_run_killed_25_times_is_the_run_that_was_not(tier: str, tmp_path: Path) -> None:
     warming, drawing, draws = _killed(tier, 25, tmp_path)
     assert warming + drawing == 25
