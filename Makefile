@@ -19,9 +19,9 @@ demo: environment
 	@$(VENV_PYTHON) examples/rbm_digits.py
 
 # The tests run in an empty folder: the names samplers, ebm and models are common, and must come from the installation.
-# Two processes share the files, each with one thread for matrices and, unless a test asks for more, one for chains.
+# Two processes share the files, each with one thread for matrices: much of the time goes into compiling.
 RUN_TESTS = folder="$$(mktemp -d)" && trap 'rm -rf "$$folder"' EXIT && cd "$$folder" && \
-	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 "$(CURDIR)/$(VENV_PYTHON)" -P -m pytest -q -n 2 --dist loadfile "$(CURDIR)/tests"
+	OMP_NUM_THREADS=1 "$(CURDIR)/$(VENV_PYTHON)" -P -m pytest -q -n 2 --dist loadfile "$(CURDIR)/tests"
 
 test: environment
 	@$(RUN_TESTS) -m "not slow"
