@@ -8,8 +8,6 @@ from numba import int32, njit
 from samplers.inner import OPTIONS
 from samplers.sampler import over_chains
 
-SHARED = 1 << 18  # sites of all configurations: fewer are summed sooner than another thread has begun
-
 
 def sum_of_bonds(x: np.ndarray, products: bool = True) -> np.ndarray:
     """Return the sum over bonds of s s', or of delta(s, s') if not of products, (n,), for sites x (n, *shape).
@@ -26,10 +24,7 @@ def sum_of_bonds(x: np.ndarray, products: bool = True) -> np.ndarray:
 
 
 def _over_chains(add: Callable, blocks: np.ndarray, inner: int, total: np.ndarray) -> None:
-    if blocks.size < SHARED:
-        add(blocks, inner, total)
-    else:
-        over_chains(lambda rows: add(blocks[rows], inner, total[rows]), len(total))
+    over_chains(lambda rows: add(blocks[rows], inner, total[rows]), len(total), blocks.size)
 
 
 @njit(cache=True, **OPTIONS)

@@ -23,8 +23,6 @@ COLUMNS = 512  # words of a row that small lattices of several chains fill toget
 
 _together = threading.Lock()  # two groups whose threads wait for each other could take all threads and none get on
 
-SHARED = 1 << 16  # sites times sweeps: fewer are done sooner than another thread has begun
-
 
 class BitLattice(NamedTuple):
     """What sweeps of one energy need: the layout, the words of its negative bonds, coupling, field, and the rule."""
@@ -52,10 +50,9 @@ class BitLattice(NamedTuple):
         if len(x) < threads:
             for chain in range(len(x)):
                 _run_together(*job, chain, threads)
-        elif x.size * draws * thin < SHARED:
-            _run_groups(*job, np.arange(len(x)))
         else:
-            over_chains(lambda rows: _run_groups(*job, np.arange(rows.start, rows.stop)), len(x))
+            numbers = x.size * draws * thin
+            over_chains(lambda rows: _run_groups(*job, np.arange(rows.start, rows.stop)), len(x), numbers)
         return add_acceptance(acceptance, moves, thin, x.shape[1], self.heat_bath)
 
 

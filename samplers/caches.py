@@ -13,7 +13,6 @@ from samplers.inner import inline
 from samplers.sampler import State, over_chains
 from samplers.tags import Driver, start_cache_of, tag
 
-SHARED = 1 << 18  # numbers of caches times sites: fewer are filled sooner than another thread has begun
 REFRESH = 100  # sweeps of a chain after which its cache is filled anew
 
 
@@ -34,10 +33,8 @@ def start_cache(energy: Any, state: State) -> None:
     state["age"] = np.zeros(len(x), np.int64)
     if state["cache"].size:
         label, cache = tag(functions), state["cache"]
-        if cache.size * x.shape[1] < SHARED:
-            _fill(label, functions.params, x, cache)
-        else:
-            over_chains(lambda rows: _fill(label, functions.params, x[rows], cache[rows]), len(x))
+        numbers = cache.size * x.shape[1]
+        over_chains(lambda rows: _fill(label, functions.params, x[rows], cache[rows]), len(x), numbers)
 
 
 @inline

@@ -211,6 +211,7 @@ class Sampler:
         return acceptance
 
 
+SHARED = 1 << 17  # numbers to go through: fewer are done sooner than another thread has begun
 _threads = int(numba.config.NUMBA_NUM_THREADS)
 _pool: tuple[int, int, ThreadPoolExecutor] | None = None  # process, threads, pool: a fork needs its own
 
@@ -233,10 +234,13 @@ def get_threads() -> int:
     return _threads
 
 
-def over_chains(part: Callable[[slice], None], chains: int) -> None:
-    """Call part(rows) for slices that together cover all chains, one slice a thread, the first on the caller's own."""
+def over_chains(part: Callable[[slice], None], chains: int, numbers: int = SHARED) -> None:
+    """Call part(rows) for slices that together cover all chains, one slice a thread, the first on the caller's own.
+
+    If they go through so few numbers that they are done before another thread has begun, it is one slice.
+    """
     global _pool
-    threads = min(_threads, chains)
+    threads = min(_threads, chains) if numbers >= SHARED else 1
     if threads <= 1:
         part(slice(0, chains))
         return

@@ -234,7 +234,10 @@ def test_every_word_and_chain_has_random_bits_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("shape", [(256, 256), (64, 64, 32), (16, 16)])
-def test_bits_do_not_depend_on_threads_or_on_how_chains_share_words(shape: tuple[int, ...]) -> None:
+def test_bits_do_not_depend_on_threads_or_on_how_chains_share_words(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samplers.sampler, "SHARED", 0)  # small lattices too
     energy, run = ebm.Ising(shape), {"draws": 3, "warmup": 2, "thin": 2, "beta": 0.4, "seed": 8, "progress": False}
     threads = samplers.get_threads()
     found = []
@@ -247,6 +250,7 @@ def test_bits_do_not_depend_on_threads_or_on_how_chains_share_words(shape: tuple
     for chains in found[1:]:
         assert np.array_equal(chains.x[:1], found[0].x)
         assert np.array_equal(chains.acceptance[:1], found[0].acceptance)
+        assert np.array_equal(chains.energy[:1], found[0].energy)
 
 
 def test_a_sweep_in_pieces_is_the_same() -> None:
